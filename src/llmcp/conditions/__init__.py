@@ -1,0 +1,1 @@
+"""CEL behind the condition-compiler port."""

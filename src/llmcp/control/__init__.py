@@ -1,0 +1,1 @@
+"""Control-plane use cases over ports."""

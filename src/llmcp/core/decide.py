@@ -1,0 +1,154 @@
+"""The outcome of asking the rules, as values.
+
+Rules:
+1. Any deny wins, whatever else matched; adding a rule that is neither `allow` nor an exception never lifts a denial.
+2. Every matching rule is reported, in policy name order and file order.
+3. What `warn` and `audit` rules would have done stands beside the decision, never in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from llmcp.core.messages import RequestEdits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from llmcp.core.messages import Operation, RequestFacts
+    from llmcp.core.subject import ClientInfo, Subject
+
+
+class Verdict(StrEnum):
+    """What a decision says."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    HOLD = "hold"
+
+
+class Mode(StrEnum):
+    """How a policy's rules bind: act, act not but tell the client, or record only."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+    AUDIT = "audit"
+
+
+class RecordLevel(StrEnum):
+    """How much of the bodies a record keeps."""
+
+    NONE = "none"
+    REDACTED = "redacted"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHit:
+    """One rule that matched. `effect` is the effect's name, `default-deny` rules have the id `default-deny` and the effect `allow`."""
+
+    policy: str
+    id: str
+    effect: str
+    mode: str = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class WouldBe:
+    """The decision that would have been taken had the `warn` and `audit` rules been enforced."""
+
+    verdict: Verdict
+    rules: tuple[RuleHit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFault:
+    """A condition or guard that failed to run; `acted` says whether `onError` made it refuse."""
+
+    policy: str
+    id: str
+    why: str
+    acted: bool
+
+
+@dataclass(slots=True)
+class RequestView:
+    """Everything that a request condition may read. Values only; neutral values are the condition compiler's business.
+
+    `labels` are the client's own (attribution only); `input_tokens` and `estimated_microusd` are computed on demand by the
+    callables' owner and may be 0 where no rule asked.
+    """
+
+    facts: RequestFacts
+    provider: str
+    operation: Operation
+    subject: Subject
+    client: ClientInfo
+    labels: Mapping[str, str]
+    now: datetime
+    canonical_model: str = ""
+    input_tokens: int = 0
+    estimated_microusd: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseView:
+    """Everything that a response condition may read besides the request's own."""
+
+    model: str = ""
+    finish_reasons: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    text: str = ""
+
+
+class ResponseRules(Protocol):
+    """The response-phase rules in scope of one request, bound to its view. None of them has run yet.
+
+    `reads` names the response fields that conditions read (`model`, `finish_reasons`, `tools`, `text`): when it is not empty a
+    streamed response is held until its end, because a condition speaks of the whole response. `gates_tools` says that a tool
+    call must be asked about by name before it is let go.
+    """
+
+    reads: frozenset[str]
+    gates_tools: bool
+    on_error_deny: bool
+
+    def check_tool(self, name: str) -> Decision | None:
+        """Return the denial that the called tool `name` meets, or None."""
+
+    def decide(self, response: ResponseView) -> Decision:
+        """Evaluate all response-phase rules over a whole response."""
+
+    def unreadable(self, why: str) -> Decision:
+        """Decide about a response that could not be read: each rule's `onError` speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules say. `rules` are the enforced ones that matched; `message` is the first denying rule's.
+
+    `edits` are to be applied only when the verdict is `allow`. `response` is None when no response-phase rule is in scope.
+    """
+
+    verdict: Verdict
+    rules: tuple[RuleHit, ...] = ()
+    message: str = ""
+    edits: RequestEdits = field(default_factory=RequestEdits)
+    record: RecordLevel = RecordLevel.NONE
+    would_be: WouldBe | None = None
+    warnings: tuple[RuleHit, ...] = ()
+    faults: tuple[RuleFault, ...] = ()
+    response: ResponseRules | None = None
+
+
+class PolicyProgram(Protocol):
+    """All policies of one revision, compiled. Pure: the same view gives the same decision."""
+
+    def decide_request(self, view: RequestView) -> Decision:
+        """Evaluate all request-phase rules in scope."""
+
+    def needs_estimate(self, view: RequestView) -> bool:
+        """Tell whether a rule in scope reads `request.input_tokens` or `request.estimated_usd`."""

@@ -1,0 +1,1 @@
+"""Policy effects, one file each."""

@@ -1,0 +1,1 @@
+"""The request path's pure machinery: one Exchange per request, streams, revisions."""

@@ -1,0 +1,1 @@
+"""YAML text to policies or problems with positions."""

@@ -1,0 +1,1 @@
+"""Sockets, daemon and recorder: the shells of the request path."""
