@@ -132,12 +132,11 @@ class ResponseReader:
             self._endpoint.dialect.read_body(self._endpoint, self._status, self._headers, body, self._seen)
         return body if self._gate is not None and self._ask() else b""
 
-    def _begin(self, framing: Framing) -> None:
+    def _begin(self, framing: Framing) -> Framer | None:
         self.framing = framing
-        if framing is Framing.WHOLE:
-            self._whole = True
-            return
-        self._framer = framer_for(framing)
+        self._whole = framing is Framing.WHOLE
+        self._framer = None if self._whole else framer_for(framing)
+        return self._framer
 
     def _read(self, data: bytes) -> None:
         for frame in self._frames(data):
@@ -165,11 +164,11 @@ class ResponseReader:
         if self._whole or not self._stream or self._size < _SNIFF_BYTES:
             return []
         first = b"".join(self._parts)
-        self._begin(sniff(header(self._headers, b"content-type"), first, self._stream))
-        if self._framer is None:
+        framer = self._begin(sniff(header(self._headers, b"content-type"), first, self._stream))
+        if framer is None:
             return []
         self._parts.clear()
-        return self._framer.feed(first)
+        return framer.feed(first)
 
     def _pass(self, frames: Iterable[Frame]) -> bytes:
         """Read `frames` one by one and return the bytes of those that may go."""
