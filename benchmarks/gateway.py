@@ -24,14 +24,15 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from processes import HERE, gateway, gateway_environ, helper, llmcp_command, load, resident_mb
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _PATH = "/openai/v1/chat/completions"
+_FIGURES = {
+    "requests": ("latency_ms", "cpu_ms_per_request", "requests_per_s"),
+    "streams": ("chunk_delay_ms", "cpu_us_per_chunk", "chunks_per_s"),
+}
 
 
 def scenarios(*, quick: bool) -> list[tuple[str, str, list[object]]]:
@@ -62,26 +63,31 @@ def measure(
     return results
 
 
-def middle(results: list[dict[str, Any]], read: Callable[[dict[str, Any]], float]) -> float:
-    """Return the median over the rounds."""
-    return statistics.median(read(r) for r in results)
+def median_of(results: list[dict[str, Any]], *path: str) -> float:
+    """Return the median over the rounds of the value at `path`."""
+    values = []
+    for result in results:
+        value: Any = result
+        for key in path:
+            value = value[key]
+        values.append(float(value))
+    return round(statistics.median(values), 4)
 
 
 def summarise(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
     """Return one row a scenario: bare, governed, the ratio and what was added."""
     rows = []
     for name, by_proxy in results.items():
-        bare, llmcp = by_proxy["bare"], by_proxy["llmcp"]
-        streams = bare[0]["kind"] == "streams"
-        timing, cpu = ("chunk_delay_ms", "cpu_us_per_chunk") if streams else ("latency_ms", "cpu_ms_per_request")
-        row: dict[str, Any] = {"scenario": name, "kind": bare[0]["kind"]}
-        for label, runs in (("bare", bare), ("llmcp", llmcp)):
-            row[f"{label}_cpu"] = round(middle(runs, lambda r: r[cpu]["proxy"]), 4)
-            row[f"{label}_per_s"] = round(middle(runs, lambda r: r["chunks_per_s" if streams else "requests_per_s"]), 1)
-            if streams:
-                row[f"{label}_core_percent"] = middle(runs, lambda r: r["cpu_percent"]["proxy"])
+        kind = by_proxy["bare"][0]["kind"]
+        timing, cpu, rate = _FIGURES[kind]
+        row: dict[str, Any] = {"scenario": name, "kind": kind}
+        for label, runs in by_proxy.items():
+            row[f"{label}_cpu"] = median_of(runs, cpu, "proxy")
+            row[f"{label}_per_s"] = median_of(runs, rate)
+            if kind == "streams":
+                row[f"{label}_core_percent"] = median_of(runs, "cpu_percent", "proxy")
             for p in ("p50", "p95", "p99"):
-                row[f"{label}_{p}"] = round(middle(runs, lambda r, p=p: r[timing][p]), 4)  # type: ignore[misc]
+                row[f"{label}_{p}"] = median_of(runs, timing, p)
         row["cpu_ratio"] = round(row["llmcp_cpu"] / row["bare_cpu"], 2) if row["bare_cpu"] else 0.0
         for p in ("p50", "p95", "p99"):
             row[f"added_{p}"] = round(row[f"llmcp_{p}"] - row[f"bare_{p}"], 4)
@@ -118,8 +124,8 @@ def targets(rows: list[dict[str, Any]], facts: dict[str, float]) -> list[dict[st
     wanted = [
         ("CPU a request, 2 KB, 1 at a time", one["llmcp_cpu"], 0.18, "ms"),
         ("CPU a request, 2 KB, 16 at a time", sixteen["llmcp_cpu"], 0.18, "ms"),
-        ("CPU over bare, 2 KB, 1 at a time", one["cpu_ratio"], 3.8, "×"),
-        ("CPU over bare, 2 KB, 16 at a time", sixteen["cpu_ratio"], 3.8, "×"),
+        ("CPU, 2 KB, 1 at a time", one["cpu_ratio"], 3.8, "x bare"),
+        ("CPU, 2 KB, 16 at a time", sixteen["cpu_ratio"], 3.8, "x bare"),
         ("p50 added, 1 at a time", one["added_p50"], 0.35, "ms"),
         ("chunk delay p99, 500 streams", streams["llmcp_p99"], 2.0, "ms"),
         ("resident memory when ready", facts["resident_ready_mb"], 60.0, "MB"),
@@ -133,18 +139,18 @@ def targets(rows: list[dict[str, Any]], facts: dict[str, float]) -> list[dict[st
 def markdown(report: dict[str, Any]) -> str:
     """Render the report."""
     lines = [
-        f"Measured on {report['machine']}, Python {report['python']}, {report['rounds']} rounds, median. "
-        f"50 rules loaded, no detectors. CPU: ms a request (streams: µs a chunk).",
+        f"Measured on {report['machine']}, Python {report['python']}: the median of {report['rounds']} rounds.",
+        "50 rules loaded, no detectors. CPU: ms a request (streams: µs a chunk).",
         "",
-        "| scenario | bare CPU | llmcp CPU | × bare | bare /s | llmcp /s | added p50 / p95 / p99 ms | llmcp p50 / p95 / p99 ms |",
+        "| scenario | bare CPU | llmcp CPU | x bare | bare /s | llmcp /s | added p50 / p95 / p99 ms | llmcp p50 / p95 / p99 ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for r in report["rows"]:
-        lines.append(
-            f"| {r['scenario']} | {r['bare_cpu']} | {r['llmcp_cpu']} | {r['cpu_ratio']} | {r['bare_per_s']:.0f} | {r['llmcp_per_s']:.0f} "
-            f"| {r['added_p50']:.3f} / {r['added_p95']:.3f} / {r['added_p99']:.3f} "
-            f"| {r['llmcp_p50']:.3f} / {r['llmcp_p95']:.3f} / {r['llmcp_p99']:.3f} |",
-        )
+    lines += [
+        f"| {r['scenario']} | {r['bare_cpu']} | {r['llmcp_cpu']} | {r['cpu_ratio']} | {r['bare_per_s']:.0f} | {r['llmcp_per_s']:.0f} "
+        f"| {r['added_p50']:.3f} / {r['added_p95']:.3f} / {r['added_p99']:.3f} "
+        f"| {r['llmcp_p50']:.3f} / {r['llmcp_p95']:.3f} / {r['llmcp_p99']:.3f} |"
+        for r in report["rows"]
+    ]
     streams = next(r for r in report["rows"] if r["kind"] == "streams")
     lines += [
         "",
