@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
-from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
+from llmcp.core.messages import Observation, RequestEdits, RequestFacts
 from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
 from llmcp.engine.attribution import read_client, read_labels
 from llmcp.engine.credentials import presented, signed_by_aws
@@ -45,7 +45,6 @@ _NO_CLIENT = ClientInfo()
 _NO_EDITS = RequestEdits()
 _ALLOW = Decision(Verdict.ALLOW)
 _OK_BELOW = 300
-_ERROR_FROM = 400
 
 
 class State(StrEnum):
@@ -561,12 +560,3 @@ def _is_json(content_type: bytes) -> bool:
 def _has_body(head: RequestHead) -> bool:
     length = header(head.headers, b"content-length")
     return bool(header(head.headers, b"transfer-encoding")) or (length not in {b"", b"0"})
-
-
-def counts_as_error(status: int) -> bool:
-    """Tell whether a provider's status is an error."""
-    return status >= _ERROR_FROM
-
-
-# Operations whose tokens cost money; the rest is neither estimated nor charged (CONTRACT section 2).
-CHARGED = frozenset((Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS))

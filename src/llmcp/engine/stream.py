@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.http import header
 from llmcp.engine.encoding import decoder_for, readable
-from llmcp.engine.framing import Framer, framer_for, sniff
+from llmcp.engine.framing import Framer, framer_for, sniff, undecided
 from llmcp.ports import Framing
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from llmcp.core.messages import Observation
     from llmcp.ports import Endpoint, Frame
 
-# Enough to tell `event:`, `data:` or `[` behind a byte-order mark and some white space.
-_SNIFF_BYTES = 16
 _STREAM_TYPES = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"application/x-ndjson", b"application/stream+json")
 
 
@@ -161,9 +159,11 @@ class ResponseReader:
             self._skip("it is larger than the limit for reading")
             return []
         self._parts.append(data)
-        if self._whole or not self._stream or self._size < _SNIFF_BYTES:
+        if self._whole or not self._stream:
             return []
         first = b"".join(self._parts)
+        if undecided(header(self._headers, b"content-type"), first, self._stream):
+            return []
         framer = self._begin(sniff(header(self._headers, b"content-type"), first, self._stream))
         if framer is None:
             return []
