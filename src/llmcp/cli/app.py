@@ -79,7 +79,10 @@ def run(argv: Sequence[str]) -> int:
         return error.exit_code
     except typer.exceptions.TyperException as error:
         words = " ".join(word for word in argv[:2] if not word.startswith("-"))
-        report(UsageError(error.format_message(), fix=f"`llmcp {words} --help` shows what it takes".replace("  ", " ")), as_json=as_json)
+        report(
+            UsageError(error.format_message(), fix=f"`llmcp {words} --help` shows what it takes".replace("  ", " ")),
+            as_json=as_json,
+        )
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130

@@ -26,7 +26,9 @@ def serve(
     proxy_port: Annotated[int, typer.Option(help="Not supported in this version.", hidden=True)] = -1,
     policies: Annotated[list[Path] | None, typer.Option(help="A directory of policies (repeatable).", show_default=False)] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; the log goes to run/llmcp.log.")] = False,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Allow an address other than loopback without keys and TLS.")] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow an address other than loopback without keys and TLS.")
+    ] = False,
 ) -> None:
     """Run the daemon: gateway and admin listener, until SIGTERM or Ctrl-C.
 
@@ -65,7 +67,11 @@ def status(
     document = wiring.daemon_status(wiring.home(), wait_s=wait)
     if document is None:
         raise UnreachableError("no daemon answers on this home", fix="start one with `llmcp serve`")
-    lines = [f"{key:9} {document[key]}" for key in ("state", "pid", "gateway", "proxy", "admin", "revision", "version") if document.get(key)]
+    lines = [
+        f"{key:9} {document[key]}"
+        for key in ("state", "pid", "gateway", "proxy", "admin", "revision", "version")
+        if document.get(key)
+    ]
     lines.extend(f"problem   {_place(problem)}: {problem['message']}" for problem in document["problems"])
     emit_document(document, chosen(output, as_json), "\n".join(lines))
 

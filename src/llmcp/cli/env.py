@@ -86,4 +86,6 @@ def _shell(name: str) -> Shell:
         case "" | "sh" | "bash" | "zsh" | "dash" | "ksh":
             return Shell.SH
         case _:
-            raise UsageError(f"unknown shell `{last}`", why="known are sh, bash, zsh, fish and powershell", fix="say `--shell sh`")
+            raise UsageError(
+                f"unknown shell `{last}`", why="known are sh, bash, zsh, fish and powershell", fix="say `--shell sh`"
+            )

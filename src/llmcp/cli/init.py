@@ -84,4 +84,4 @@ def init(as_json: JsonFlag = False) -> None:
         say(f"nothing to do: {home.config} is a home already")
         return
     say(f"undo: delete {home.config}")
-    say("next: `llmcp serve`, then `eval \"$(llmcp env)\"`")
+    say('next: `llmcp serve`, then `eval "$(llmcp env)"`')

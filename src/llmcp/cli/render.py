@@ -33,7 +33,9 @@ class Output(StrEnum):
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON document (same as -o json).")]
-OutputOption = Annotated[Output | None, typer.Option("-o", "--output", help="text, json, jsonl, csv or table.", show_default=False)]
+OutputOption = Annotated[
+    Output | None, typer.Option("-o", "--output", help="text, json, jsonl, csv or table.", show_default=False)
+]
 
 
 def chosen(output: Output | None, as_json: bool, default: Output = Output.TEXT) -> Output:
