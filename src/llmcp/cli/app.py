@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -124,4 +125,4 @@ def wants_json(argv: Sequence[str]) -> bool:
     """Tell whether errors should be JSON too."""
     if "--json" in argv or "-ojson" in argv or "--output=json" in argv:
         return True
-    return any(flag in {"-o", "--output"} and value in {"json", "jsonl"} for flag, value in zip(argv, argv[1:], strict=False))
+    return any(flag in {"-o", "--output"} and value in {"json", "jsonl"} for flag, value in itertools.pairwise(argv))

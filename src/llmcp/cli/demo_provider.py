@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -105,7 +105,7 @@ class SampleProvider(ThreadingHTTPServer):
         """Its base URL."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def __enter__(self) -> SampleProvider:
+    def __enter__(self) -> Self:
         """Start serving."""
         self._thread.start()
         return self
