@@ -181,7 +181,7 @@ def _decoded(text: bytes) -> dict[str, msgspec.Raw]:
     """Decode an object's members without looking into them; empty where msgspec refuses the text (it is stricter than others)."""
     try:
         return _decode_members(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 
