@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 # Not JSON and not empty: every dialect counts it as an event that it could not read.
 OVERSIZE = b"\x00"
+_CR = b"\r"
 _BOM = b"\xef\xbb\xbf"
 # Two line ends in a row. Atomic groups: CR LF must never be taken for two of them.
 _BLANK_LINE = re.compile(rb"(?>\r\n|[\r\n])(?>\r\n|[\r\n])")
@@ -109,7 +110,7 @@ def _first_line_is_json(head: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
@@ -123,30 +124,43 @@ class SseFramer:
         self._max = max_event_bytes
         self._first = True
         self._oversize = False
+        self._has_cr = False
 
     def feed(self, data: bytes) -> list[Frame]:
         """See `Framer.feed`."""
-        buffer = self._buffer
-        buffer += data
+        if not self._has_cr and _CR in data:
+            self._has_cr = True
+        if self._buffer:
+            self._buffer += data
+            source: bytes | bytearray = self._buffer
+        else:
+            source = data
         frames: list[Frame] = []
         start, position = 0, self._scanned
-        search = _BLANK_LINE.search
-        while (match := search(buffer, position)) is not None:
-            end = match.end()
-            if end == len(buffer) and buffer[-1] == 13:  # noqa: PLR2004 - a CR whose LF may still come
-                position = match.start()
-                break
-            frames.append(self._event(bytes(buffer[start:end])))
+        size = len(source)
+        while (end := self._boundary(source, position, size)) > 0:
+            frames.append(self._event(bytes(source[start:end])))
             start = position = end
+        position = max(-end, start)
+        if source is data:
+            self._buffer += data[start:]
         else:
-            position = max(position, len(buffer) - _LONGEST_PARTIAL)
-        if start:
-            del buffer[:start]
-            position -= start
-        self._scanned = position
-        if len(buffer) > self._max:
+            del self._buffer[:start]
+        self._scanned = position - start
+        if size - start > self._max:
             frames.append(self._overflow())
         return frames
+
+    def _boundary(self, source: bytes | bytearray, position: int, size: int) -> int:
+        """Return where the first event that ends after `position` ends, or minus where to look again when more has come."""
+        if not self._has_cr:
+            found = source.find(b"\n\n", position)
+            return found + 2 if found >= 0 else -max(position, size - 1)
+        match = _BLANK_LINE.search(source, position)
+        if match is None:
+            return -max(position, size - _LONGEST_PARTIAL)
+        # A last CR is not the end yet: its LF may still come.
+        return -match.start() if match.end() == size and source[-1:] == _CR else match.end()
 
     def close(self) -> list[Frame]:
         """See `Framer.close`."""
@@ -178,7 +192,7 @@ class SseFramer:
             text = _after_bom(raw)
         end = len(text) - 2
         # By far the commonest form: one data line, LF LF.
-        if text.startswith(b"data: ") and text.find(b"\n") == end and b"\r" not in text:
+        if text.startswith(b"data: ") and text.find(b"\n") == end and _CR not in text:
             return Frame(raw, "", text[6:end])
         return _sse_event(raw, text)
 

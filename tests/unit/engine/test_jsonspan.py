@@ -151,14 +151,14 @@ def test_duplicate_keys_are_all_edited() -> None:
 )
 def test_a_key_that_readers_may_read_differently_is_found(text: str) -> None:
     """Twice, escaped, or in another letter case."""
-    assert doubtful_keys(text.encode(), ("model", "stream")) == ("model",)
+    assert doubtful_keys(text.encode(), frozenset({"model", "stream"})) == ("model",)
 
 
 @pytest.mark.parametrize("key", ["\u017ftream", "\\u017Ftream", "to\u212aen"])
 def test_letters_that_fold_into_ascii_are_found(key: str) -> None:
     """Go's case folding takes the long s and the Kelvin sign for letters of a key."""
     text = f'{{"{key}":true}}'.encode()
-    assert doubtful_keys(text, ("stream", "token")) in {("stream",), ("token",)}
+    assert doubtful_keys(text, frozenset({"stream", "token"})) in {("stream",), ("token",)}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_letters_that_fold_into_ascii_are_found(key: str) -> None:
 )
 def test_an_innocent_body_has_no_doubtful_keys(text: str) -> None:
     """Nested members and values of the same name are nobody's model."""
-    assert doubtful_keys(text.encode(), ("model", "stream")) == ()
+    assert doubtful_keys(text.encode(), frozenset({"model", "stream"})) == ()
 
 
 @given(keys=st.lists(st.sampled_from(["model", "Model", "stream", "x", "modex"]), max_size=4), escape=st.booleans())
@@ -185,4 +185,4 @@ def test_doubt_is_exactly_a_second_or_misspelt_governed_key(keys: list[str], esc
     text = "{" + ",".join(f'"{spell(k)}":{i}' for i, k in enumerate(keys)) + "}"
     pairs = [k for k, _ in json.loads(text, object_pairs_hook=list)]
     expected = {n for n in ("model", "stream") if (c := [k.lower() for k in pairs].count(n)) > 1 or (c == 1 and n not in pairs)}
-    assert set(doubtful_keys(text.encode(), ("model", "stream"))) == expected
+    assert set(doubtful_keys(text.encode(), frozenset({"model", "stream"}))) == expected
