@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from e2e.daemon import Daemon
 from fakes.provider_server import ProviderServer
 

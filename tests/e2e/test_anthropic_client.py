@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
+
 from fakes.provider_server import ARGUMENTS, PIECES, REPLY, Fault, ProviderServer
 from fakes.relay import Relay
 

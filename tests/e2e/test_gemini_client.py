@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes.provider_server import ARGUMENTS, PIECES, REPLY, Fault, ProviderServer
-from fakes.relay import Relay
 from google import genai
 from google.genai import errors, types
+
+from fakes.provider_server import ARGUMENTS, PIECES, REPLY, Fault, ProviderServer
+from fakes.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

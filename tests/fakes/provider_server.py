@@ -220,7 +220,7 @@ def anthropic_messages(body: dict[str, Any]) -> Reply:
 
 def gemini_generate(body: dict[str, Any], target: str) -> Reply:
     """Answer `:generateContent` and `:streamGenerateContent`, the latter as SSE or as a JSON array."""
-    model = target.split("/models/")[1].split(":")[0]
+    model = target.split("/models/")[1].split(":", maxsplit=1)[0]
     usage = {
         "promptTokenCount": 11,
         "candidatesTokenCount": 5,
