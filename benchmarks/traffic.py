@@ -1,0 +1,212 @@
+"""A recorded exchange as it goes through the gateway: where it is sent, what comes back, what its record must say.
+
+Rules:
+1. A recorded URL is mapped to the gateway's native path of its provider; the replaying upstream finds the recording by the
+   `x-replay-id` header, so only what the gateway reads of a path has to be right.
+2. Headers are the recorded ones, less framing and what belongs to a connection, plus a made-up credential of the provider's form.
+3. The expected body is what the replaying upstream sends: the recorded bytes, with line ends rewritten under `crlf`.
+4. Expected token counts follow CONTRACT section 5: input is the total with cache reads and writes, output includes reasoning.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHUNKINGS = ("random", "utf8", "crlf", "byte", "line", "event", "whole")
+
+# Recorded provider → the prefix it has in the gateway, where the two names differ.
+_PREFIX = {"openai-codex": "openai", "local": "vllm", "vercel-gateway": "vercel", "zai": "zai"}
+_NATIVE = {"openai", "anthropic", "gemini", "bedrock", "vertex", "azure", "cohere"}
+_NOT_SENT = {
+    "content-length",
+    "transfer-encoding",
+    "host",
+    "connection",
+    "authorization",
+    "accept-encoding",
+    "x-api-key",
+    "api-key",
+}
+_TAIL = re.compile(
+    r"/(?:chat/completions|completions|responses(?:/.*)?|embeddings|models(?:/.*)?|batches(?:/.*)?|files(?:/.*)?|images/.*|audio/.*|"
+    r"api/(?:chat|generate|tags|embed|embeddings))$",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One recording, and how it is sent."""
+
+    raw: dict[str, Any]
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def label(self) -> str:
+        """Provider and api, the row it is counted in."""
+        return f"{self.raw['provider']} {self.raw['api']}"
+
+    def response_body(self, chunking: str) -> bytes:
+        """Return what the upstream sends under `chunking`, after content decoding."""
+        if self.raw["status"] == 204:
+            return b""
+        body = _bytes(self.raw, "response")
+        if chunking == "crlf" and self.raw["stream"]:
+            body = body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        return body
+
+
+def _bytes(raw: dict[str, Any], which: str) -> bytes:
+    text = raw[f"{which}_body"] or ""
+    return base64.b64decode(text) if raw.get(f"{which}_body_encoding") == "base64" else text.encode("utf-8", "surrogateescape")
+
+
+def prefix(provider: str) -> str:
+    """Return the gateway's prefix of a recorded provider."""
+    return _PREFIX.get(provider, provider)
+
+
+def target(provider: str, url: str) -> str:
+    """Map a recorded URL to the gateway."""
+    parts = urlsplit(url)
+    path = quote(parts.path.replace("<", "").replace(">", ""), safe="/%:@!$&'()*+,;=~-._")
+    query = "&".join(p for p in parts.query.split("&") if p and not p.startswith("key="))
+    query = f"?{quote(query, safe='=&%:/,.-_~+')}" if query else ""
+    if provider == "azure":
+        resource = re.sub(r"[^a-z0-9-]", "", parts.netloc.split(".")[0].lower()) or "res"
+        if not path.startswith("/openai/"):
+            path = "/openai/v1" + path.removeprefix("/models")
+        return f"/azure/{resource}{path}{query}"
+    if provider in _NATIVE:
+        return f"/{prefix(provider)}{path}{query}"
+    tail = _TAIL.search(path)
+    known = tail.group(0) if tail else path
+    version = "" if known.startswith("/api/") else "/v1"
+    return f"/{prefix(provider)}{version}{known}{query}"
+
+
+def credential(provider: str) -> tuple[str, str]:
+    """Return a header with a made-up key in the form that this provider's SDK uses."""
+    filler = "A1b2C3d4E5f6" * 4
+    forms = {
+        "anthropic": ("x-api-key", "sk-ant-" + filler),
+        "gemini": ("x-goog-api-key", "AIza" + filler[:35]),
+        "azure": ("api-key", filler[:32]),
+        "vertex": ("authorization", "Bearer ya29." + filler),
+        "bedrock": ("authorization", "Bearer ABSK" + filler),
+    }
+    return forms.get(provider, ("authorization", "Bearer sk-" + filler))
+
+
+def _headers(raw: dict[str, Any], body: bytes) -> tuple[tuple[str, str], ...]:
+    kept: dict[str, str] = {}
+    for name, value in raw["request_headers"].items():
+        key = name.lower()
+        if key in _NOT_SENT or not value.isprintable():
+            continue
+        # Some recorders wrote the representation of a Python bytes object.
+        kept[key] = value[2:-1] if value.startswith("b'") and value.endswith("'") else value
+    if body and "content-type" not in kept:
+        kept["content-type"] = "application/json" if body[:1] in b"{[" else "application/octet-stream"
+    name, key = credential(raw["provider"])
+    kept[name] = key
+    if raw["api"] == "messages" and raw["provider"] == "anthropic":
+        kept.setdefault("anthropic-version", "2023-06-01")
+    return tuple(kept.items())
+
+
+def exchanges(path: Path) -> Iterator[Exchange]:
+    """Read a recording file."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            raw = json.loads(line)
+            body = _bytes(raw, "request")
+            yield Exchange(raw, raw["method"], target(raw["provider"], raw["url"]), _headers(raw, body), body)
+
+
+def expected_input(raw: dict[str, Any]) -> int | None:
+    """Return all input tokens, cache reads and writes included."""
+    expect, usage = raw["expect"], raw["expect"].get("usage_raw") or {}
+    count: int | None = expect["input_tokens"]
+    if count is None:
+        return None
+    if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage or raw["api"] in {"messages", "converse"}:
+        return count + (expect["cache_read_tokens"] or 0) + (expect["cache_write_tokens"] or 0)
+    return count + (usage.get("toolUsePromptTokenCount") or 0)
+
+
+def expected_output(raw: dict[str, Any]) -> int | None:
+    """Return all output tokens, reasoning included."""
+    expect, usage = raw["expect"], raw["expect"].get("usage_raw") or {}
+    count: int | None = expect["output_tokens"]
+    if "thoughtsTokenCount" in usage:
+        return (count or 0) + (usage["thoughtsTokenCount"] or 0)
+    reasoning, given, total = expect["reasoning_tokens"], expect["input_tokens"], expect["total_tokens"]
+    if raw["provider"] == "xai" and count is not None and reasoning and total == (given or 0) + count + reasoning:
+        return count + reasoning
+    return count
+
+
+def expected_record(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what the record must say, under the names that `recorded` uses."""
+    expect = raw["expect"]
+    return {
+        "request_model": unquote(expect.get("request_model") or ""),
+        "response_model": expect["model"] or "",
+        "input_tokens": expected_input(raw),
+        "output_tokens": expected_output(raw),
+        "cached_tokens": expect["cache_read_tokens"] or 0,
+        "finish_reasons": [str(r) for r in expect["finish_reasons"] if r not in (None, "")],
+        "tools": [t for t in expect["tool_names"] if t],
+        "error": bool(expect["error"]) or raw["status"] >= 400,
+    }
+
+
+def recorded(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says, in the shape of `expected_record`."""
+    ai = record.get("gen_ai") or {}
+    return {
+        "request_model": ai.get("request_model") or "",
+        "response_model": ai.get("response_model") or "",
+        "input_tokens": ai.get("input_tokens"),
+        "output_tokens": ai.get("output_tokens"),
+        "cached_tokens": ai.get("cached_tokens") or 0,
+        "finish_reasons": [str(r) for r in ai.get("finish_reasons") or []],
+        "tools": list(ai.get("tools") or []),
+        "error": bool(record.get("error_type")),
+    }
+
+
+def disagreements(raw: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return field, expected and recorded value of everything that differs.
+
+    Where the provider said no token count, the record may hold an estimate or nothing; where it named no model, the record may
+    repeat the requested one. An error's type or code must stand in the record's `error_type` where the provider gave one.
+    """
+    want, got = expected_record(raw), recorded(record)
+    found = []
+    for field, value in want.items():
+        seen = got[field]
+        if (field in {"input_tokens", "output_tokens"} and value is None) or (field == "request_model" and not value):
+            continue
+        if field == "response_model" and not value and seen in {"", want["request_model"]}:
+            continue
+        if seen != value:
+            found.append((field, value, seen))
+    error = raw["expect"]["error"] or {}
+    names = {str(error[k]) for k in ("type", "code") if error.get(k) is not None}
+    if names and got["error"] and record.get("error_type") not in names:
+        found.append(("error_type", sorted(names), record.get("error_type")))
+    return found

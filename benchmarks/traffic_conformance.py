@@ -1,0 +1,321 @@
+"""Recorded traffic of real providers through the real gateway: same bytes out, and a record that agrees with an independent reader.
+
+Rules:
+1. The upstream is the replay tool, the gateway is the real `llmcp serve` in a home of its own, the client is a raw socket.
+2. A body agrees when, after content decoding, it is byte for byte what the upstream sent; a status when it is the same.
+3. A record is found by the response's `x-llmcp-decision-id` and compared with the recording's `expect`, converted to llmcp's
+   conventions (see `traffic.py`).
+4. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
+
+Run: `benchmarks/traffic_conformance.py [--chunking all] [--gzip] [--limit N] [--provider P] [--json]`. Exit code 1 when anything
+disagrees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httptools
+from processes import ROOT, Gateway, end, free_port, gateway
+from traffic import CHUNKINGS, Exchange, disagreements, exchanges, prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DATA = ROOT.parent / "shared" / "data" / "traffic" / "traffic-dev.jsonl.gz"
+_TOOL = ROOT.parent / "shared" / "tools" / "replay_upstream.py"
+_ALLOW_ALL = """apiVersion: llmcp.dev/v1
+kind: Policy
+metadata: {name: watch-only}
+spec:
+  rules:
+    - {id: no-such-model, match: {models: ["a-model-that-does-not-exist"]}, deny: {message: never}}
+"""
+
+
+@dataclass
+class Answer:
+    """What came back from the gateway."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    problem: str = ""
+
+    def decoded(self) -> bytes:
+        """Return the body without its content encoding."""
+        if self.headers.get("content-encoding") == "gzip":
+            return zlib.decompressobj(31).decompress(self.body)
+        return self.body
+
+
+class Caller(asyncio.Protocol):
+    """One connection, one request under way."""
+
+    def __init__(self) -> None:
+        self._done: asyncio.Future[Answer] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport: Any = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what was under way."""
+        if self._done is not None and not self._done.done():
+            self._answer.problem = f"the connection was lost: {exc}"
+            self._finish()
+
+    def call(self, data: bytes) -> asyncio.Future[Answer]:
+        """Send a request; the future is its answer."""
+        self._answer, self._parts = Answer(), list[bytes]()
+        self._parser = httptools.HttpResponseParser(self)
+        self._done = asyncio.get_running_loop().create_future()
+        self.transport.write(data)
+        return self._done
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._answer.problem = f"unreadable HTTP: {error}"
+            self._finish()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, the last of its name."""
+        self._answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Keep the status."""
+        self._answer.status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece."""
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Hand the answer over."""
+        if self._answer.status >= 200:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._answer.body = b"".join(self._parts)
+        if self._done is not None and not self._done.done():
+            self._done.set_result(self._answer)
+
+
+def request_bytes(exchange: Exchange, *, port: int, chunking: str, zipped: bool) -> bytes:
+    """Write the request as it goes to the gateway."""
+    lines = [f"{exchange.method} {exchange.target} HTTP/1.1", f"host: 127.0.0.1:{port}"]
+    lines += [f"{name}: {value}" for name, value in exchange.headers]
+    lines += [f"x-replay-id: {exchange.raw['id']}", f"x-replay-chunking: {chunking}", "accept-encoding: gzip"]
+    if zipped:
+        lines.append("x-replay-gzip: 1")
+    if exchange.body or exchange.method not in {"GET", "DELETE", "HEAD"}:
+        lines.append(f"content-length: {len(exchange.body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + exchange.body
+
+
+async def _send_all(
+    chosen: list[Exchange],
+    port: int,
+    *,
+    chunking: str,
+    zipped: bool,
+    workers: int = 8,
+) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    waiting = iter(chosen)
+    loop = asyncio.get_running_loop()
+
+    async def work() -> None:
+        caller: Caller | None = None
+        for exchange in waiting:
+            if caller is None or caller.transport.is_closing():
+                _, caller = await loop.create_connection(Caller, "127.0.0.1", port)
+            payload = request_bytes(exchange, port=port, chunking=chunking, zipped=zipped)
+            try:
+                answer = await asyncio.wait_for(caller.call(payload), 60)
+            except TimeoutError:
+                answer = Answer(problem="no answer within 60 s")
+            if answer.problem or answer.headers.get("connection", "").lower() == "close":
+                caller.transport.abort()
+                caller = None
+            answers[exchange.raw["id"]] = answer
+        if caller is not None:
+            caller.transport.close()
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return answers
+
+
+@contextlib.contextmanager
+def replay(tool: Path, data: Path) -> Iterator[int]:
+    """Run the replaying upstream; yield its port."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(tool), "--port", str(port), str(data)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        if "replay:" not in process.stderr.readline():
+            msg = "the replay upstream did not start"
+            raise RuntimeError(msg)
+        yield port
+    finally:
+        end(process)
+
+
+def provider_settings(home: Path, chosen: list[Exchange], upstream: str) -> dict[str, str]:
+    """Point every provider at the upstream: the catalog's by environment, those that it does not have by the settings file."""
+    with tempfile.TemporaryDirectory() as scratch:
+        probe = Gateway(Path(scratch), None, _environ(Path(scratch)), "")  # type: ignore[arg-type]
+        listed = json.loads(probe.cli("provider", "list", "--json"))
+    rows = listed if isinstance(listed, list) else listed.get("providers", [])
+    catalog = {row["name"] if isinstance(row, dict) else str(row) for row in rows}
+    settings = {f"PROVIDERS__{name.upper().replace('-', '_')}__BASE_URL": upstream for name in sorted(catalog)}
+    others = sorted({prefix(e.raw["provider"]) for e in chosen} - catalog)
+    if others:
+        home.mkdir(parents=True, exist_ok=True)
+        lines = ["providers:"]
+        lines += [f'  {name}: {{base_url: "{upstream}", dialect: openai}}' for name in others]
+        (home / "llmcp.yaml").write_text("\n".join(lines) + "\n")
+        (home / "llmcp.yaml").chmod(0o600)
+    return settings
+
+
+def _environ(home: Path) -> dict[str, str]:
+    from processes import gateway_environ
+
+    return gateway_environ(home, {})
+
+
+def read_records(running: Gateway, wanted: set[str], timeout_s: float = 15) -> dict[str, dict[str, Any]]:
+    """Read the records of these decisions from the store, waiting until the recorder has written them."""
+    until = time.monotonic() + timeout_s
+    while True:
+        text = running.cli("audit", "query", "--limit", "1000000", "-o", "jsonl")
+        records = {r["decision_id"]: r for r in map(json.loads, text.splitlines()) if r.get("decision_id") in wanted}
+        if len(records) == len(wanted) or time.monotonic() > until:
+            return records
+        time.sleep(0.5)
+
+
+def judge(
+    chosen: list[Exchange], answers: dict[str, Answer], records: dict[str, dict[str, Any]], chunking: str
+) -> dict[str, Any]:
+    """Compare everything; returns agreement per provider and api, and each disagreement."""
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    found = []
+
+    def differ(exchange: Exchange, what: str, want: Any, got: Any) -> None:
+        rows[exchange.label][f"{what} differs"] += 1
+        found.append({"id": exchange.raw["id"], "row": exchange.label, "field": what, "expected": want, "got": got})
+
+    for exchange in chosen:
+        row, answer = rows[exchange.label], answers[exchange.raw["id"]]
+        before = len(found)
+        row["exchanges"] += 1
+        if answer.problem:
+            differ(exchange, "answer", "an answer", answer.problem)
+        elif answer.status != exchange.raw["status"]:
+            differ(exchange, "status", exchange.raw["status"], f"{answer.status} {answer.body[:200]!r}")
+        elif (want := exchange.response_body(chunking)) != (got := answer.decoded()):
+            at = next((i for i, (x, y) in enumerate(zip(want, got, strict=False)) if x != y), min(len(want), len(got)))
+            differ(
+                exchange, "body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}"
+            )
+        record = records.get(answer.headers.get("x-llmcp-decision-id", ""))
+        if record is None:
+            differ(exchange, "record", "a record", answer.headers.get("x-llmcp-decision-id") or "no decision id")
+        else:
+            for what, want_value, got_value in disagreements(exchange.raw, record):
+                differ(exchange, what, want_value, got_value)
+        row["agree"] += len(found) == before
+    return {"chunking": chunking, "rows": {k: dict(v) for k, v in sorted(rows.items())}, "disagreements": found}
+
+
+def text_report(result: dict[str, Any], *, seconds: float, shown: int) -> str:
+    """Render one chunking's result."""
+    total = sum(r["exchanges"] for r in result["rows"].values())
+    agree = sum(r["agree"] for r in result["rows"].values())
+    lines = [f"## {result['chunking']}: {agree} of {total} exchanges agree ({seconds:.0f} s)", ""]
+    lines += ["| provider, api | exchanges | agree | differs in |", "|---|---|---|---|"]
+    for label, row in result["rows"].items():
+        rest = ", ".join(f"{k.removesuffix(' differs')} {v}" for k, v in sorted(row.items()) if k.endswith("differs"))
+        lines.append(f"| {label} | {row['exchanges']} | {row['agree']} | {rest} |")
+    lines.append("")
+    lines += [
+        f"- `{d['id']}` {d['row']}: {d['field']}: expected {d['expected']!r}, got {d['got']!r}"
+        for d in result["disagreements"][:shown]
+    ]
+    if len(result["disagreements"]) > shown:
+        lines.append(f"- … and {len(result['disagreements']) - shown} more (`--json` has all)")
+    return "\n".join(lines) + "\n"
+
+
+def run(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Replay everything under each chunking that was asked for."""
+    chosen = [e for e in exchanges(args.data) if not args.provider or e.raw["provider"] == args.provider]
+    chosen = [e for e in chosen if not args.id or e.raw["id"] in args.id][: args.limit or None]
+    modes = CHUNKINGS if args.chunking == "all" else (args.chunking,)
+    results = []
+    with replay(args.tool, args.data) as port, tempfile.TemporaryDirectory(prefix="llmcp-traffic-") as scratch:
+        home, policies = Path(scratch) / "home", Path(scratch) / "policies"
+        policies.mkdir()
+        (policies / "watch-only.yaml").write_text(_ALLOW_ALL)
+        settings = provider_settings(home, chosen, f"http://127.0.0.1:{port}")
+        with gateway(home, settings, policies=policies) as running:
+            for mode in modes:
+                began = time.monotonic()
+                sent = asyncio.run(_send_all(chosen, running.port, chunking=mode, zipped=args.gzip))
+                ids = {a.headers["x-llmcp-decision-id"] for a in sent.values() if "x-llmcp-decision-id" in a.headers}
+                result = judge(chosen, sent, read_records(running, ids), mode)
+                result["seconds"] = round(time.monotonic() - began, 1)
+                results.append(result)
+                if not args.json:
+                    print(text_report(result, seconds=result["seconds"], shown=args.show), flush=True)
+            if running.process.poll() is not None:
+                msg = "the gateway ended during the run"
+                raise RuntimeError(msg)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=_DATA)
+    parser.add_argument("--tool", type=Path, default=_TOOL, help="replay_upstream.py")
+    parser.add_argument("--chunking", choices=["all", *CHUNKINGS], default="random")
+    parser.add_argument("--gzip", action="store_true", help="let the upstream compress its answers")
+    parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--provider", default="")
+    parser.add_argument("--id", action="append", default=[])
+    parser.add_argument("--show", type=int, default=60, help="how many disagreements to print")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--required", action="store_true", help="missing recordings are a failure")
+    args = parser.parse_args()
+    if not args.data.exists() or not args.tool.exists():
+        print(f"SKIPPED: no recordings: {args.data} or {args.tool} is missing", file=sys.stderr)
+        sys.exit(1 if args.required else 0)
+    results = run(args)
+    if args.json:
+        print(json.dumps(results, indent=1))
+    sys.exit(1 if any(r["disagreements"] for r in results) else 0)
+
+
+if __name__ == "__main__":
+    main()
