@@ -32,6 +32,7 @@ _ROW: Final = f"({','.join('?' * _COLUMNS)})"
 _INSERT_ONE: Final = _INSERT + _ROW
 _INSERT_BATCH: Final = _INSERT + ",".join([_ROW] * _BATCH)
 _EXACT: Final = ("org", "app", "user", "outcome", "operation", "provider", "stream")
+_PARTIAL: Final = {"app": "", "user": "", "outcome": "allowed"}  # as in `sqlite_schema`
 
 
 class SqliteAuditLog:
@@ -164,8 +165,15 @@ def _select(wanted: RecordFilter) -> tuple[str, list[str | int]]:
     for column in _EXACT:
         if value := getattr(wanted, column):
             demand(f"[{column}] = ?", value)
+            if column in _PARTIAL and value != _PARTIAL[column]:
+                demand(f"[{column}] <> '{_PARTIAL[column]}'")  # tells the planner that the partial index holds all of them
     if wanted.since:
-        demand("time >= ?", wanted.since)
+        # Records lie nearly in the order of their times: without the bound on `seq` the planner walks all of them.
+        demand(
+            "time >= ? AND seq >= (SELECT min(+seq) FROM records INDEXED BY idx_records_time WHERE time >= ?)",
+            wanted.since,
+            wanted.since,
+        )
     if wanted.until:
         demand("time < ?", wanted.until)
     if wanted.decision_id:

@@ -29,7 +29,7 @@ def _1_records(db: Database) -> None:
     columns: dict[str, type] = {"seq": int, **dict.fromkeys(text[0].split(), str), text[1]: bytes}
     db.table("records").create(columns, pk="seq", not_null=set(columns) - {"seq"})
     db.table("records").create_index(["id"], unique=True)
-    for column in ("time", "org", "request_model"):
+    for column in ("time", "org"):
         db.table("records").create_index([column])
     # Partial: what is rare is looked for, what is common is found by scanning back from the newest.
     for column, neutral in (("app", ""), ("user", ""), ("outcome", "allowed")):
