@@ -13,11 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from llmcp.core.http import Headers, Origin, RequestHead, Respond, Timeouts
     from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
+    from llmcp.core.record_filter import RecordFilter
+    from llmcp.core.records import DecisionRecord
 
 
 class Framing(StrEnum):
@@ -181,13 +183,26 @@ class Surface(Protocol):
 
 
 class AuditLog(Protocol):
-    """Append-only records of the store. Blocking: called by the recorder's own thread only."""
+    """Append-only records of the store. Blocking: on the request path it is called by the recorder's own thread only."""
 
-    def append(self, rows: Sequence[bytes]) -> None:
-        """Append canonical JSON records in one transaction."""
+    def append(self, records: Sequence[DecisionRecord]) -> int:
+        """Give each record its `seq` (no gaps) and commit all of them in one transaction; return the last `seq`.
 
-    def query(self, **filters: object) -> Iterable[bytes]:
-        """Yield records, newest last."""
+        A record whose `id` is already stored is skipped. Raises: UnreachableError, with nothing written.
+        """
+
+    def query(self, wanted: RecordFilter) -> Iterator[bytes]:
+        """Yield the canonical records that `wanted` lets pass, newest last."""
+
+    def get(self, decision_id: str) -> bytes | None:
+        """Return the canonical record of a decision, or None."""
+
+    def last_seq(self) -> int:
+        """Return the newest record's `seq`, 0 where there is none."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
 
 
 class Clock(Protocol):

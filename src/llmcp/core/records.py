@@ -247,34 +247,34 @@ def timestamp(now: datetime) -> str:
 
 def canonical(record: DecisionRecord) -> bytes:
     """Return the one byte form of `record`: RFC 8785 over our value set."""
+    return settled(record)[1]
+
+
+def settled(record: DecisionRecord) -> tuple[DecisionRecord, bytes]:
+    """Return the canonical form and the record that says exactly that: `record` itself, or a mended copy (rule 4)."""
     gen_ai, facts = record.gen_ai, record.facts
-    if (
-        max(
-            facts.max_tokens,
-            facts.estimated_microusd,
-            gen_ai.input_tokens,
-            gen_ai.output_tokens,
-            gen_ai.cached_tokens,
-            gen_ai.cache_write_tokens,
-            gen_ai.reasoning_tokens,
-            record.cost_microusd,
-        )
-        > MAX_SAFE_INTEGER
-    ):
-        return _canonical_of_hostile(record)
-    try:
-        return _ENCODER.encode(record)
-    except (UnicodeEncodeError, OverflowError):
-        return _canonical_of_hostile(record)
+    largest = max(
+        facts.max_tokens,
+        facts.estimated_microusd,
+        gen_ai.input_tokens,
+        gen_ai.output_tokens,
+        gen_ai.cached_tokens,
+        gen_ai.cache_write_tokens,
+        gen_ai.reasoning_tokens,
+        record.cost_microusd,
+    )
+    if largest <= MAX_SAFE_INTEGER:
+        try:
+            return record, _ENCODER.encode(record)
+        except (UnicodeEncodeError, OverflowError):
+            pass
+    mended = _DECODER.decode(_ENCODER.encode(_mended(msgspec.structs.asdict(record))))
+    return mended, _ENCODER.encode(mended)
 
 
 def parse(data: bytes) -> DecisionRecord:
     """Read a canonical record; keys of newer versions are ignored. Raises: msgspec.DecodeError where it is not one."""
     return _DECODER.decode(data)
-
-
-def _canonical_of_hostile(record: DecisionRecord) -> bytes:
-    return _ENCODER.encode(_mended(msgspec.structs.asdict(record)))
 
 
 def _mended(value: Any) -> Any:  # noqa: ANN401 - a walk over every type that a record may hold
