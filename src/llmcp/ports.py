@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from llmcp.core.http import Headers, Origin, RequestHead, Respond, Timeouts
     from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
@@ -128,7 +129,7 @@ class Endpoint:
     """What a request target names.
 
     `target` is the upstream target (path and query below the provider's origin, credentials scrubbed); `model` and `stream`
-    are set where the path says them; `json_body` says that the operation takes a JSON body (else 415); `inspectable` is False
+    are set where the path says them; `query_key` is a credential that stood in the query (and stands no more); `json_body` says that the operation takes a JSON body (else 415); `inspectable` is False
     where no dialect reads this endpoint. `kind` is the dialect's own sub-form (`converse`, `invoke`, `generate_content` …).
     """
 
@@ -143,6 +144,7 @@ class Endpoint:
     inspectable: bool = True
     unified: bool = False
     resource: str = ""
+    query_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,9 @@ class Surface(Protocol):
     def key_provider(self, headers: Headers) -> str:
         """Name the provider whose form the client's own key has, or ''."""
 
+    def keyless(self, provider: str) -> bool:
+        """Tell whether the provider takes no credential (a local server)."""
+
     def canonical_model(self, provider: str, model: str) -> str:
         """Return the catalog's canonical id of `model`, or `model` itself."""
 
@@ -182,3 +187,13 @@ class AuditLog(Protocol):
 
     def query(self, **filters: object) -> Iterable[bytes]:
         """Yield records, newest last."""
+
+
+class Clock(Protocol):
+    """The only source of time. Passed in, so that a test can hold it still."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, in UTC."""
+
+    def monotonic_ns(self) -> int:
+        """Return nanoseconds that never run backwards."""

@@ -1,0 +1,128 @@
+"""The command line's root: which nouns there are, and the one boundary where errors become exit codes.
+
+Rules:
+1. A noun's module imports only typer and its neighbours when it is loaded; what it works with is imported when it runs.
+2. A verb of the contract that this version does not have is refused by name, never "no such command".
+3. Exit codes are CONTRACT section 3's, the same for every output form; 70 is a bug in llmcp.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from llmcp.cli import audit, completion, daemon, demo, env, init, policy, provider, version
+from llmcp.cli.render import report, say
+from llmcp.errors import LlmcpError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOT_BUILT: dict[str, frozenset[str]] = {
+    "": frozenset(
+        (
+            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag", "key", "token", "org",
+            "app", "limits", "config", "inspect", "registry", "ca", "change", "store",
+        )
+    ),
+    "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
+    "audit": frozenset(("stats", "export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "provider": frozenset(),
+}  # fmt: skip
+
+
+class Group(TyperGroup):
+    """A group that knows the names it does not serve yet."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own vendored types
+        """Return the command that `args` names. Raises: UsageError for a name of a later version."""
+        name = args[0] if args else ""
+        noun = "" if ctx.parent is None else str(ctx.info_name)
+        if name in NOT_BUILT.get(noun, ()):
+            raise UsageError(
+                f"`llmcp {f'{noun} {name}'.strip()}` is not supported in this version",
+                fix="`llmcp --help` lists what there is",
+                code="not-supported",
+            )
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    name="llmcp",
+    cls=Group,
+    help="An LLM control plane that runs where your code runs.",
+    epilog="Exit codes: 0 fine, 1 negative result, 2 usage or settings, 3 not found, 4 not permitted, 5 unreachable, 6 conflict, 70 a bug.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (init, daemon, env, demo, completion, version):
+    module.register(app)
+for noun in (policy, audit, provider):
+    app.add_typer(noun.app, cls=Group)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; return its exit code. Never raises."""
+    as_json = wants_json(argv)
+    try:
+        result = typer.main.get_command(app).main(args=list(argv), prog_name="llmcp", standalone_mode=False)
+        sys.stdout.flush()
+    except LlmcpError as error:
+        report(error, as_json=as_json)
+        return error.exit_code
+    except typer.exceptions.TyperException as error:
+        words = " ".join(word for word in argv[:2] if not word.startswith("-"))
+        report(
+            UsageError(error.format_message(), fix=f"`llmcp {words} --help` shows what it takes".replace("  ", " ")),
+            as_json=as_json,
+        )
+        return UsageError.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough (`llmcp audit query | head`). Keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - boundary: a bug gets its own exit code, and no traceback with values in it
+        return _bug(error, as_json=as_json)
+    return result if isinstance(result, int) else 0
+
+
+def _bug(error: Exception, *, as_json: bool) -> int:
+    from llmcp.config.environment import debugging
+
+    if debugging():
+        import traceback
+
+        say("".join(traceback.format_exception(error)))
+    report(
+        LlmcpError(
+            "llmcp failed in a way it should not",
+            why=f"{type(error).__name__} in {_where(error)}",
+            fix="run it again with `LLMCP_LOG_LEVEL=debug` and report what it says",
+        ),
+        as_json=as_json,
+    )
+    return LlmcpError.exit_code
+
+
+def _where(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_qualname}" if trace is not None else "an unknown place"
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Tell whether errors should be JSON too."""
+    if "--json" in argv or "-ojson" in argv or "--output=json" in argv:
+        return True
+    return any(flag in {"-o", "--output"} and value in {"json", "jsonl"} for flag, value in itertools.pairwise(argv))

@@ -1,0 +1,1 @@
+"""Settings of a home and where its files lie. The only package that reads the environment."""

@@ -1,0 +1,562 @@
+"""One request from its head to its record: an explicit state machine that takes bytes and returns what to do.
+
+It owns the order of things (CONTRACT sections 2 and 4) and the failure rules; it owns no socket, no clock and no wording of a
+dialect. The shell calls it, does what it says, and calls `finished` once.
+
+Rules:
+1. States go one way: HEAD → BODY → SENT → (STREAMING | HELD) → DONE → SETTLED; a call in the wrong state raises.
+2. One revision decides the whole exchange, and the record says which.
+3. Nothing is sent upstream before the request was read, its credentials placed and every request rule asked.
+4. An exception inside becomes a refusal with 503 in the caller's dialect (or a broken-off stream), never a forwarded request.
+5. A body that no rule edits goes upstream byte for byte; an edit changes the bytes of that field alone.
+6. A response that a rule may still refuse is held back until the rule has spoken; every other one passes as it comes.
+7. Every exchange that names a provider leaves exactly one record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
+from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
+from llmcp.core.messages import Observation, RequestEdits, RequestFacts
+from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
+from llmcp.engine.attribution import read_client, read_labels
+from llmcp.engine.credentials import presented, signed_by_aws
+from llmcp.engine.encoding import decode_request
+from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, offered_encoding, upstream_headers
+from llmcp.engine.stream import ResponseReader, declares_stream
+from llmcp.errors import LlmcpError, MalformedRequestError, NotEditableError, WrongStateError
+from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmcp.core.http import RequestHead
+    from llmcp.core.revision import Revision
+    from llmcp.core.settings import Settings
+    from llmcp.ports import Clock, Surface
+
+_JSON_TYPES = (b"application/json", b"text/json")
+_NO_FACTS = RequestFacts(inspected=False)
+_NO_CLIENT = ClientInfo()
+_NO_EDITS = RequestEdits()
+_ALLOW = Decision(Verdict.ALLOW)
+_OK_BELOW = 300
+
+
+class State(StrEnum):
+    """Where an exchange stands."""
+
+    HEAD = "head"
+    BODY = "body"
+    SENT = "sent"
+    STREAMING = "streaming"
+    HELD = "held"
+    DONE = "done"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What one exchange is decided by: a revision and what was built with it. Swapped whole, never changed."""
+
+    revision: Revision
+    surface: Surface
+    settings: Settings
+    estimate_tokens: Callable[[RequestFacts], int]
+    estimate_microusd: Callable[[str, str, RequestFacts, int], int]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of an exchange so far; settlement makes the record of it."""
+
+    endpoint: Endpoint | None = None
+    facts: RequestFacts = _NO_FACTS
+    request_model: str = ""
+    view: RequestView | None = None
+    decision: Decision = _ALLOW
+    response_decision: Decision | None = None
+    client: ClientInfo = _NO_CLIENT
+    labels: Mapping[str, str] = NO_LABELS
+    request_bytes: int = 0
+    edits: RequestEdits = _NO_EDITS
+    refusal: Refusal | None = None
+    error_type: str = ""
+    status: int = 0
+    attempts: int = 0
+    cut: bool = False
+    broken: bool = False
+    started_ns: int = 0
+    sent_ns: int = 0
+    overhead_ns: int = 0
+    reader: ResponseReader | None = None
+    seen: Observation | None = None
+
+
+class Exchange:
+    """One request. `emit` is handed the progress exactly once, when the exchange is over."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        *,
+        decision_id: str,
+        client_ip: str,
+        clock: Clock,
+        emit: Callable[[Exchange], None],
+    ) -> None:
+        self.plane = plane
+        self.decision_id = decision_id
+        self.state = State.HEAD
+        self.progress = Progress(started_ns=clock.monotonic_ns())
+        self._client_ip = client_ip
+        self._clock = clock
+        self._emit = emit
+        self._head: RequestHead | None = None
+        self._start: ResponseStart | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._pending: Respond | None = None
+
+    # -- the request ------------------------------------------------------------------------------------------------------------
+
+    def receive_head(self, head: RequestHead) -> Respond | ReadBody | Forward:
+        """Take the request's head; say whether its body is wanted, or answer at once."""
+        self._expect(State.HEAD)
+        self._head = head
+        progress = self.progress
+        try:
+            named = self.plane.surface.resolve(head)
+            if named is None:
+                return self._not_served()
+            if isinstance(named, Respond):
+                self.state = State.DONE
+                return named
+            progress.endpoint = named
+            progress.client = read_client(head.headers, self._client_ip)
+            progress.labels = read_labels(head.headers)
+            refusal = self._check_credentials(named, head.headers) or self._check_content(named, head)
+            if refusal is not None:
+                return self._refuse(refusal)
+            self.state = State.BODY
+            if self._passes_unread(named, head):
+                return self._decide(
+                    named, RequestFacts(model=named.model, inspected=False, skipped=(("body", "not a JSON body"),)), None
+                )
+            return ReadBody(self.plane.settings.limits.request_body_bytes)
+        except Exception as error:  # noqa: BLE001 - boundary: fails closed
+            return self._fault(error)
+
+    def receive_body(self, body: bytes) -> Respond | Forward:
+        """Take the whole request body (de-chunked); decide."""
+        self._expect(State.BODY)
+        endpoint = self._endpoint()
+        self.progress.request_bytes = len(body)
+        try:
+            headers = self._request_head().headers
+            limit = self.plane.settings.limits.request_body_bytes
+            plain = decode_request(body, header(headers, b"content-encoding"), limit)
+            if not endpoint.inspectable:
+                facts = RequestFacts(
+                    model=endpoint.model, inspected=False, skipped=(("body", "no dialect reads this endpoint"),) if body else ()
+                )
+            else:
+                facts = endpoint.dialect.read_request(endpoint, plain)
+            return self._decide(endpoint, facts, body, plain)
+        except Exception as error:  # noqa: BLE001 - boundary: fails closed
+            return self._fault(error)
+
+    def body_too_large(self) -> Respond:
+        """Answer for a request body beyond the limit."""
+        self._expect(State.BODY)
+        limit = self.plane.settings.limits.request_body_bytes
+        return self._refuse(
+            self._refusal(RefusalKind.TOO_LARGE, f"the request body is larger than {limit} bytes (`limits.request_body_bytes`)")
+        )
+
+    def _passes_unread(self, endpoint: Endpoint, head: RequestHead) -> bool:
+        """Tell whether the body is an upload that nothing reads: it is streamed through instead of held in memory."""
+        if endpoint.inspectable or endpoint.unified or head.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
+            return False
+        return not _is_json(header(head.headers, b"content-type"))
+
+    def _check_credentials(self, endpoint: Endpoint, headers: Headers) -> Refusal | None:
+        shown = presented(headers, endpoint.query_key)
+        if shown.virtual:
+            return self._refusal(RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked")
+        if self.plane.settings.auth.require_virtual_key:
+            return self._refusal(
+                RefusalKind.UNAUTHENTICATED,
+                "a virtual key (`llmcp_…`) is required here: `auth.require_virtual_key` forbids provider keys",
+            )
+        if endpoint.provider == "bedrock" and signed_by_aws(headers):
+            return self._refusal(
+                RefusalKind.UNAUTHENTICATED,
+                "a SigV4 signature covers the host and cannot pass a gateway; use a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`)",
+            )
+        return None
+
+    def _check_content(self, endpoint: Endpoint, head: RequestHead) -> Refusal | None:
+        """Refuse a body of another type on a JSON operation: no rule could read it, and a web page may send one unasked."""
+        content_type = header(head.headers, b"content-type")
+        if not endpoint.json_body or not content_type or _is_json(content_type) or not _has_body(head):
+            return None
+        return self._refusal(
+            RefusalKind.UNSUPPORTED_MEDIA_TYPE, "this operation takes a JSON body: send `content-type: application/json`"
+        )
+
+    def _decide(self, endpoint: Endpoint, facts: RequestFacts, body: bytes | None, plain: bytes = b"") -> Respond | Forward:
+        progress = self.progress
+        progress.facts = facts
+        progress.request_model = facts.model
+        edits = _NO_EDITS
+        if endpoint.unified:
+            placed = self._place(endpoint, facts)
+            if isinstance(placed, Refusal):
+                return self._refuse(placed)
+            if placed.model and placed.model != facts.model:
+                edits = RequestEdits(fields=(("model", placed.model),))
+                progress.facts = facts = replace(facts, model=placed.model)
+            progress.endpoint = endpoint = placed
+        view = self._view(endpoint, facts)
+        progress.view = view
+        decision = self.plane.revision.policies.decide_request(view)
+        progress.decision = decision
+        if decision.verdict is not Verdict.ALLOW:
+            return self._refuse(self._refusal_of(decision))
+        progress.edits = decision.edits
+        if decision.edits:
+            edits = RequestEdits((*edits.fields, *decision.edits.fields), decision.edits.strip_tools)
+        return self._forward(endpoint, facts, edits, body, plain)
+
+    def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
+        """Choose the provider of a unified path, and hold the client's key to it."""
+        headers = self._request_head().headers
+        key_provider = self.plane.surface.key_provider(headers)
+        placed = self.plane.surface.place(endpoint, facts.model, key_provider)
+        if isinstance(placed, Refusal):
+            return replace(placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})")
+        if placed.provider != key_provider and (presented(headers, "").any or not self.plane.surface.keyless(placed.provider)):
+            self.progress.endpoint = placed
+            whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
+            return self._refusal(
+                RefusalKind.UNAUTHENTICATED,
+                f"this model belongs to {placed.provider} and {whose}; a key passes only to its own provider: "
+                f"use the path `/{placed.provider}` or a key of {placed.provider}",
+            )
+        return placed
+
+    def _view(self, endpoint: Endpoint, facts: RequestFacts) -> RequestView:
+        progress = self.progress
+        surface = self.plane.surface
+        view = RequestView(
+            facts=facts,
+            provider=endpoint.provider,
+            operation=endpoint.operation,
+            subject=Subject(),
+            client=progress.client,
+            labels=progress.labels,
+            now=self._clock.now(),
+            canonical_model=surface.canonical_model(endpoint.provider, facts.model) if facts.model else "",
+        )
+        if self.plane.revision.policies.needs_estimate(view):
+            view.input_tokens = self.plane.estimate_tokens(facts)
+            view.estimated_microusd = self.plane.estimate_microusd(endpoint.provider, facts.model, facts, view.input_tokens)
+        return view
+
+    def _forward(
+        self, endpoint: Endpoint, facts: RequestFacts, edits: RequestEdits, body: bytes | None, plain: bytes
+    ) -> Respond | Forward:
+        head = self._request_head()
+        target = endpoint.target
+        drop: set[bytes] = set()
+        if edits:
+            if body is None:
+                raise NotEditableError("a rule edits this request", why="its body is not read here, so it cannot be edited")
+            target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
+            drop.add(b"content-encoding")
+        if endpoint.unified and self.plane.surface.keyless(endpoint.provider):
+            drop |= CREDENTIAL_HEADERS
+        upstream = self.plane.surface.upstream(endpoint)
+        headers = upstream_headers(
+            head.headers, accept_encoding=offered_encoding(head.headers, stream=facts.stream), drop=frozenset(drop)
+        )
+        if endpoint.query_key:
+            headers = (*headers, (b"x-goog-api-key", endpoint.query_key.encode("latin-1", "replace")))
+        self.state = State.SENT
+        progress = self.progress
+        progress.attempts = 1
+        progress.sent_ns = self._clock.monotonic_ns()
+        progress.overhead_ns += progress.sent_ns - progress.started_ns
+        return Forward(upstream.origin, head.method, upstream.base_path + target, headers, body, upstream.timeouts)
+
+    # -- the response -----------------------------------------------------------------------------------------------------------
+
+    def receive_response_head(self, status: int, headers: Headers) -> ResponseStart | Hold:
+        """Take the upstream's response head; begin the client's response or hold it."""
+        self._expect(State.SENT)
+        progress = self.progress
+        endpoint, facts = self._endpoint(), progress.facts
+        progress.status = status
+        rules = progress.decision.response if status < _OK_BELOW else None
+        progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
+        gated = rules is not None and not rules.reads and (declares_stream(headers) or endpoint.stream is True)
+        progress.reader = reader = ResponseReader(
+            endpoint,
+            seen,
+            status=status,
+            headers=headers,
+            stream=facts.stream or endpoint.stream is True,
+            max_bytes=self.plane.settings.limits.held_response_bytes,
+            gate=rules.check_tool if rules is not None and gated else None,
+        )
+        length = header(headers, b"content-length")
+        self._start = ResponseStart(
+            status,
+            (*client_headers(headers, decoded=gated), *self._own_headers(progress.decision)),
+            int(length) if length.isdigit() and not gated else None,
+        )
+        if rules is None:
+            self.state = State.STREAMING
+            return self._start
+        if reader.skipped:
+            decision = rules.unreadable(reader.skipped[0][1])
+            progress.response_decision = decision
+            if decision.verdict is not Verdict.ALLOW:
+                self._pending = self._deny_response(decision)
+                self.state = State.HELD
+                return Hold()
+            reader.ungate()
+            self.state = State.STREAMING
+            return self._start
+        self.state = State.STREAMING if gated else State.HELD
+        return self._start if gated else Hold()
+
+    def receive_response_data(self, data: bytes) -> bytes | Cut | Respond:
+        """Take a piece of the upstream's body; return what goes to the client now."""
+        reader = self.progress.reader
+        if reader is None:
+            raise WrongStateError("response data before a response head")
+        try:
+            if self.state is State.STREAMING:
+                out = reader.feed(data)
+                if reader.denied is not None:
+                    return self._cut(reader.denied, out)
+                return out
+            self._expect(State.HELD)
+            if self._pending is not None:
+                return self._pending
+            self._held.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes > self.plane.settings.limits.held_response_bytes:
+                self._held.clear()
+                why = "a rule reads the whole response, and it is larger than `limits.held_response_bytes`"
+                return self._refuse(self._refusal(RefusalKind.POLICY, why))
+            reader.feed(data)
+        except Exception as error:  # noqa: BLE001 - boundary: fails closed
+            return self._fault_in_response(error)
+        return b""
+
+    def receive_response_end(self) -> bytes | Cut | Respond | Replay:
+        """Take the end of the upstream's body."""
+        reader, start = self.progress.reader, self._start
+        if reader is None or start is None:
+            raise WrongStateError("response end before a response head")
+        try:
+            out = reader.close()
+            if self.state is State.STREAMING:
+                if reader.denied is not None:
+                    return self._cut(reader.denied, out)
+                rules = self.progress.decision.response
+                if rules is not None and self.progress.response_decision is None and self.progress.status < _OK_BELOW:
+                    self.progress.response_decision = rules.decide(self._response_view())
+                self.state = State.DONE
+                return out
+            self._expect(State.HELD)
+            return self._pending or self._release(reader, start)
+        except Exception as error:  # noqa: BLE001 - boundary: fails closed
+            return self._fault_in_response(error)
+
+    def _release(self, reader: ResponseReader, start: ResponseStart) -> Respond | Replay:
+        """Decide about a held response and let it go or refuse it."""
+        rules = self.progress.decision.response
+        assert rules is not None  # noqa: S101 - a response is held only for rules; narrows the type
+        seen = self.progress.seen
+        assert seen is not None  # noqa: S101 - set with the response's head
+        why = reader.skipped[0][1] if reader.skipped else "it is not what its endpoint promises" if seen.unreadable else ""
+        decision = rules.unreadable(why) if why else rules.decide(self._response_view())
+        self.progress.response_decision = decision
+        if decision.verdict is not Verdict.ALLOW:
+            return self._deny_response(decision)
+        self.state = State.DONE
+        body = b"".join(self._held)
+        self._held.clear()
+        own = self._warning_headers(decision)
+        return Replay(ResponseStart(start.status, (*start.headers, *own), len(body)), body)
+
+    def _response_view(self) -> ResponseView:
+        seen = self.progress.seen
+        assert seen is not None  # noqa: S101 - set with the response's head
+        return ResponseView(
+            model=seen.model,
+            finish_reasons=tuple(seen.finish_reasons[index] for index in sorted(seen.finish_reasons)),
+            tools=tuple(call.name for call in seen.tools),
+            text="\n".join(seen.texts),
+        )
+
+    # -- failures ---------------------------------------------------------------------------------------------------------------
+
+    def upstream_failed(self, kind: RefusalKind, why: str) -> Respond | Cut:
+        """Answer for an upstream that cannot be reached, is too slow, or broke off."""
+        progress = self.progress
+        progress.error_type = str(kind)
+        progress.broken = True
+        if self.state in {State.SENT, State.HELD}:
+            return self._refuse(self._refusal(kind, why))
+        reader = progress.reader
+        self.state = State.DONE
+        if reader is None:
+            return Cut(b"", clean=False)
+        tail = reader.close()
+        if kind is RefusalKind.UPSTREAM_TIMEOUT and reader.framing is not Framing.WHOLE and reader.at_event_boundary:
+            refusal = self._refusal(kind, why)
+            progress.refusal = refusal
+            endpoint = self._endpoint()
+            return Cut(tail + endpoint.dialect.refuse_in_stream(endpoint, refusal, reader.framing))
+        # The client sees what it would have seen without a gateway: a response that breaks off.
+        return Cut(tail, clean=False)
+
+    def client_gone(self) -> None:
+        """Take note that the client closed its connection before its answer was complete."""
+        if self.state in {State.SENT, State.STREAMING, State.HELD}:
+            self.progress.broken = True
+            self.progress.error_type = self.progress.error_type or "client_closed"
+            if self.progress.reader is not None:
+                self.progress.reader.close()
+        self.state = State.DONE
+
+    def finished(self) -> None:
+        """End the exchange: hand its progress to the recorder. Called once."""
+        if self.state is State.SETTLED:
+            raise WrongStateError("an exchange was finished twice")
+        self.state = State.SETTLED
+        self._emit(self)
+
+    def _fault(self, error: Exception) -> Respond:
+        """Turn an exception on the way in into a refusal."""
+        match error:
+            case NotEditableError():
+                kind = RefusalKind.POLICY
+            case MalformedRequestError():
+                kind = RefusalKind.BAD_REQUEST
+            case _:
+                kind = RefusalKind.UNAVAILABLE
+        self.progress.error_type = self.progress.error_type or error_name(error)
+        if isinstance(error, LlmcpError) and kind is not RefusalKind.UNAVAILABLE:
+            said = ": ".join(part for part in (error.what, error.why) if part)
+            return self._refuse(self._refusal(kind, f"{said}. {error.fix}".rstrip(". ") if error.fix else said))
+        return self._refuse(
+            self._refusal(RefusalKind.UNAVAILABLE, "llmcp failed to check this request and refuses what it cannot check")
+        )
+
+    def _fault_in_response(self, error: Exception) -> Cut | Respond:
+        """Turn an exception on the way out into a refusal or a broken-off response."""
+        self.progress.error_type = error_name(error)
+        if self.state is State.HELD:
+            self._held.clear()
+            return self._refuse(
+                self._refusal(RefusalKind.UNAVAILABLE, "llmcp failed to check this response and refuses what it cannot check")
+            )
+        self.progress.broken = True
+        self.state = State.DONE
+        return Cut(b"", clean=False)
+
+    # -- answers ----------------------------------------------------------------------------------------------------------------
+
+    def _not_served(self) -> Respond:
+        self.state = State.DONE
+        body = (
+            b'{"error":{"message":"llmcp serves nothing at this path; `llmcp provider list` names the prefixes",'
+            b'"type":"invalid_request_error","param":null,"code":"llmcp_not_found"}}'
+        )
+        return Respond(404, ((b"content-type", b"application/json"),), body)
+
+    def _refusal(self, kind: RefusalKind, message: str) -> Refusal:
+        return Refusal(kind, f"{message} (llmcp decision {self.decision_id})", self.decision_id)
+
+    def _refusal_of(self, decision: Decision) -> Refusal:
+        named = ", ".join(f"{hit.policy}/{hit.id}" for hit in decision.rules) or "a rule"
+        return self._refusal(
+            RefusalKind.POLICY, f"{decision.message} [{named}]" if decision.message else f"refused by policy [{named}]"
+        )
+
+    def _refuse(self, refusal: Refusal) -> Respond:
+        """Answer the client in its dialect. The exchange is over but for its record."""
+        progress = self.progress
+        progress.refusal = refusal
+        self.state = State.DONE
+        if not progress.sent_ns:
+            progress.overhead_ns = self._clock.monotonic_ns() - progress.started_ns
+        respond = self._endpoint().dialect.refuse(refusal)
+        return replace(respond, headers=(*respond.headers, *self._own_headers(progress.decision)))
+
+    def _deny_response(self, decision: Decision) -> Respond:
+        self._held.clear()
+        return self._refuse(self._refusal_of(decision))
+
+    def _cut(self, decision: Decision, before: bytes) -> Cut:
+        """End a begun stream with the dialect's own terminal error."""
+        progress = self.progress
+        progress.response_decision = decision
+        progress.cut = True
+        progress.refusal = refusal = self._refusal_of(decision)
+        self.state = State.DONE
+        endpoint = self._endpoint()
+        framing = progress.reader.framing if progress.reader is not None else Framing.SSE
+        return Cut(before + endpoint.dialect.refuse_in_stream(endpoint, refusal, framing))
+
+    def _own_headers(self, decision: Decision) -> Headers:
+        own = (
+            (b"x-llmcp-decision-id", self.decision_id.encode("ascii")),
+            (b"x-llmcp-revision", self.plane.revision.id.encode("ascii")),
+        )
+        return (*own, *self._warning_headers(decision)) if decision.warnings else own
+
+    @staticmethod
+    def _warning_headers(decision: Decision) -> Headers:
+        return tuple((b"x-llmcp-warning", f"{hit.policy}/{hit.id}".encode("ascii", "replace")) for hit in decision.warnings)
+
+    # -- guards -----------------------------------------------------------------------------------------------------------------
+
+    def _expect(self, state: State) -> None:
+        if self.state is not state:
+            raise WrongStateError(f"an exchange in state {self.state} was called as if it were in {state}")
+
+    def _endpoint(self) -> Endpoint:
+        if self.progress.endpoint is None:
+            raise WrongStateError("an exchange was asked for its endpoint before its head was read")
+        return self.progress.endpoint
+
+    def _request_head(self) -> RequestHead:
+        if self._head is None:
+            raise WrongStateError("an exchange was asked for its head before it came")
+        return self._head
+
+
+def error_name(error: Exception) -> str:
+    """Name an exception for a record: a stable code for ours, the class for others. Never its text, which may hold a body."""
+    return error.code if isinstance(error, LlmcpError) else type(error).__name__
+
+
+def _is_json(content_type: bytes) -> bool:
+    bare = content_type.partition(b";")[0].strip().lower()
+    return bare in _JSON_TYPES or bare.endswith(b"+json")
+
+
+def _has_body(head: RequestHead) -> bool:
+    length = header(head.headers, b"content-length")
+    return bool(header(head.headers, b"transfer-encoding")) or (length not in {b"", b"0"})

@@ -1,0 +1,95 @@
+"""Which headers cross the gateway, in each direction.
+
+Rules:
+1. Unknown headers pass: the list of what is dropped is closed, the list of what passes is open.
+2. Hop-by-hop headers and those that `Connection` names stay on their own side.
+3. What is llmcp's own (`x-llmcp-*`, virtual keys, proxy credentials) never goes upstream and is never taken from an upstream.
+4. An upstream may not open the listener to web pages (`access-control-*`) nor lead the client past it (`alt-svc`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmcp.core.http import Headers
+
+VIRTUAL_KEY_PREFIX = b"llmcp_"
+
+_HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+# The shell sets these itself, from the upstream's origin and from the body that it sends.
+_REQUEST_OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_RESPONSE_OWN = _HOP_BY_HOP | {b"content-length", b"alt-svc"}
+_OWN_PREFIX = b"x-llmcp-"
+_CORS_PREFIX = b"access-control-"
+CREDENTIAL_HEADERS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    """Return the header names that `Connection` lists, lower-case."""
+    names = frozenset(token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b","))
+    # Credentials and the content type decide who asks and what is asked: a client must not be able to take them off by naming them.
+    return names - CREDENTIAL_HEADERS - {b"content-type", b"content-encoding"}
+
+
+def upstream_headers(headers: Headers, *, accept_encoding: bytes, drop: frozenset[bytes] = frozenset()) -> Headers:
+    """Return what goes upstream of a client's `headers`; `drop` names further headers to leave out.
+
+    `accept_encoding` replaces the client's: only what llmcp can read again is offered to the provider.
+    """
+    named = _named_by_connection(headers)
+    kept = [
+        (name, value)
+        for name, value in headers
+        if name not in _REQUEST_OWN
+        and name not in drop
+        and name not in named
+        and not name.startswith(_OWN_PREFIX)
+        and VIRTUAL_KEY_PREFIX not in value
+    ]
+    kept.append((b"accept-encoding", accept_encoding))
+    return tuple(kept)
+
+
+def client_headers(headers: Headers, *, decoded: bool) -> Headers:
+    """Return what goes to the client of an upstream's `headers`; `decoded` says that the content encoding was taken off."""
+    named = _named_by_connection(headers)
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name not in _RESPONSE_OWN
+        and name not in named
+        and not name.startswith((_OWN_PREFIX, _CORS_PREFIX))
+        and not (decoded and name == b"content-encoding")
+    )
+
+
+def offered_encoding(headers: Headers, *, stream: bool) -> bytes:
+    """Return the `accept-encoding` to send upstream: `gzip` where the client takes it and the answer comes whole, else `identity`.
+
+    A compressed stream would have to be decompressed before anything in it could be acted on.
+    """
+    if stream:
+        return b"identity"
+    for name, value in headers:
+        if name == b"accept-encoding" and any(_accepts_gzip(token) for token in value.lower().split(b",")):
+            return b"gzip"
+    return b"identity"
+
+
+def _accepts_gzip(token: bytes) -> bool:
+    coding, _, weight = token.partition(b";")
+    return coding.strip() == b"gzip" and weight.replace(b" ", b"") not in {b"q=0", b"q=0.0", b"q=0.00", b"q=0.000"}

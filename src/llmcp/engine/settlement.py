@@ -1,0 +1,227 @@
+"""What an exchange leaves behind: its usage, its price and its record.
+
+Rules:
+1. The outcome is the strongest that is true (CONTRACT section 5).
+2. What the provider reported is taken; what it did not report is estimated where tokens cost money, and the record says so.
+3. A broken-off stream is charged for what was seen: the larger of the provider's running count and the estimate.
+4. Everything that a client or a provider may choose the length of is bounded here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmcp.core.estimate import tokens_in
+from llmcp.core.messages import Operation, Usage
+from llmcp.core.records import (
+    DecisionRecord,
+    Edit,
+    Facts,
+    Fault,
+    GenAi,
+    Inspected,
+    Inspection,
+    Outcome,
+    Skipped,
+    Upstream,
+    UsageSource,
+    WouldBe,
+    rules_of,
+    timestamp,
+)
+from llmcp.ports import RefusalKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from llmcp.core.pricing import PriceTable
+    from llmcp.engine.exchange import Exchange, Progress
+
+# Operations whose tokens cost money; the rest is neither estimated nor charged (CONTRACT section 2).
+_CHARGED = frozenset((Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS))
+# The kinds of refusal in which somebody was refused, rather than something failed.
+_DENIED = frozenset((RefusalKind.POLICY, RefusalKind.RATE, RefusalKind.BUDGET, RefusalKind.UNAUTHENTICATED))
+_ERROR_FROM = 400
+_MAX_NAME = 256
+_MAX_NAMES = 128
+
+
+def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: int) -> DecisionRecord | None:
+    """Make the record of a finished exchange; None where it never named a provider (an unknown path, a greeting).
+
+    `ended_ns` is a reading of the clock that `Progress.started_ns` came from.
+    """
+    progress = exchange.progress
+    endpoint = progress.endpoint
+    if endpoint is None:
+        return None
+    usage, source = _usage(progress)
+    cost, price_source = 0, ""
+    if source is not UsageSource.NONE:
+        model = (progress.seen.model if progress.seen is not None else "") or progress.facts.model
+        priced = prices.price(endpoint.provider, model, usage, now)
+        cost = priced.cost_microusd
+        price_source = priced.source if source is UsageSource.PROVIDER else f"{priced.source};estimated"
+    decision, response = progress.decision, progress.response_decision
+    hits = decision.rules if response is None else decision.rules + response.rules
+    warnings = decision.warnings if response is None else decision.warnings + response.warnings
+    faults = decision.faults if response is None else decision.faults + response.faults
+    would_be = (response.would_be if response is not None else None) or decision.would_be
+    client = progress.client
+    return DecisionRecord(
+        id=exchange.decision_id,
+        decision_id=exchange.decision_id,
+        time=timestamp(now),
+        agent=client.agent,
+        session=client.session,
+        operation=str(endpoint.operation),
+        outcome=str(_outcome(progress)),
+        rules=rules_of(hits),
+        would_be=WouldBe(rules_of(would_be.rules), str(would_be.verdict)) if would_be is not None else WouldBe(),
+        warnings=tuple(f"{hit.policy}/{hit.id}" for hit in warnings),
+        faults=tuple(Fault(fault.acted, fault.id, fault.policy, fault.why) for fault in faults),
+        revision=exchange.plane.revision.id,
+        gen_ai=_gen_ai(progress, usage, source),
+        facts=_facts(progress),
+        cost_microusd=cost,
+        price_source=price_source,
+        latency_ms=max(0, (ended_ns - progress.started_ns) // 1_000_000),
+        overhead_us=max(0, progress.overhead_ns // 1_000),
+        upstream=Upstream(progress.attempts, progress.status),
+        inspection=_inspection(progress),
+        edits=_edits(progress),
+        error_type=_error_type(progress),
+        labels=dict(progress.labels) if progress.labels else {},
+    )
+
+
+def _outcome(progress: Progress) -> Outcome:
+    refusal = progress.refusal
+    if refusal is not None and not progress.broken:
+        if progress.cut:
+            return Outcome.CUT
+        if refusal.kind is RefusalKind.APPROVAL:
+            return Outcome.HELD
+        return Outcome.DENIED if refusal.kind in _DENIED else Outcome.ERROR
+    if progress.broken or progress.status >= _ERROR_FROM or (progress.seen is not None and progress.seen.error is not None):
+        return Outcome.ERROR
+    return Outcome.EDITED if progress.edits else Outcome.ALLOWED
+
+
+def _error_type(progress: Progress) -> str:
+    """Name what went wrong: llmcp's own word, else the provider's type or code, else its status."""
+    if progress.error_type:
+        return progress.error_type
+    error = progress.seen.error if progress.seen is not None else None
+    if error is not None:
+        return (error.type or error.code or str(progress.status))[:_MAX_NAME]
+    if progress.status >= _ERROR_FROM:
+        return str(progress.status)
+    return str(progress.refusal.kind) if progress.refusal is not None else ""
+
+
+def _usage(progress: Progress) -> tuple[Usage, UsageSource]:
+    """Return what is charged for, and who counted it."""
+    seen = progress.seen
+    if seen is None or progress.status >= _ERROR_FROM:
+        return Usage(), UsageSource.NONE
+    usage = seen.usage
+    reported = usage.known()
+    endpoint = progress.endpoint
+    charged = endpoint is not None and endpoint.operation in _CHARGED and endpoint.inspectable
+    streamed = progress.facts.stream or seen.events > 0
+    cut_short = progress.broken or progress.cut or (streamed and not seen.terminal)
+    if reported and not (charged and cut_short):
+        return usage, UsageSource.PROVIDER
+    if not charged or (seen.error is not None and not reported and not seen.text_bytes):
+        return usage, UsageSource.PROVIDER if reported else UsageSource.NONE
+    args_bytes = sum(call.args_bytes for call in seen.tools)
+    guessed = tokens_in(seen.text_bytes + seen.reasoning_bytes + args_bytes)
+    if reported and (usage.output_tokens or 0) >= guessed:
+        return usage, UsageSource.PROVIDER
+    guessed_input = usage.input_tokens if usage.input_tokens is not None else tokens_in(progress.facts.text_bytes())
+    return (
+        Usage(
+            input_tokens=guessed_input,
+            output_tokens=max(guessed, usage.output_tokens or 0),
+            cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+        ),
+        UsageSource.ESTIMATED,
+    )
+
+
+def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
+    seen, endpoint = progress.seen, progress.endpoint
+    reasons: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    if seen is not None:
+        reasons = tuple(seen.finish_reasons[index][:_MAX_NAME] for index in sorted(seen.finish_reasons)[:_MAX_NAMES])
+        tools = tuple(call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES])
+    return GenAi(
+        provider=endpoint.provider if endpoint is not None else "",
+        request_model=progress.request_model[:_MAX_NAME],
+        response_model=seen.model[:_MAX_NAME] if seen is not None else "",
+        input_tokens=usage.input_tokens or 0,
+        output_tokens=usage.output_tokens or 0,
+        cached_tokens=usage.cached_tokens or 0,
+        cache_write_tokens=usage.cache_write_tokens or 0,
+        reasoning_tokens=usage.reasoning_tokens or 0,
+        finish_reasons=reasons,
+        tools=tools,
+        streamed=progress.facts.stream or (seen is not None and seen.events > 0),
+        usage_source=str(source),
+    )
+
+
+def _facts(progress: Progress) -> Facts:
+    facts, view, client = progress.facts, progress.view, progress.client
+    return Facts(
+        client_ip=client.ip,
+        client_user_agent=client.user_agent,
+        estimated_microusd=view.estimated_microusd if view is not None else 0,
+        input_tokens=view.input_tokens if view is not None else 0,
+        has_max_tokens=facts.max_tokens is not None,
+        max_tokens=facts.max_tokens or 0,
+        stream=facts.stream,
+        temperature="" if facts.temperature is None else repr(facts.temperature),
+        text_bytes=facts.text_bytes(),
+        tools=tuple(name[:_MAX_NAME] for name in facts.tools[:_MAX_NAMES]),
+        turns=facts.turns,
+    )
+
+
+def _inspection(progress: Progress) -> Inspection:
+    facts, reader, seen = progress.facts, progress.reader, progress.seen
+    request = Inspected(progress.request_bytes, facts.inspected, tuple(Skipped(what, why) for what, why in facts.skipped))
+    if reader is None:
+        return Inspection(request, Inspected())
+    skipped = [Skipped(what, why) for what, why in reader.skipped]
+    if seen is not None and seen.unreadable:
+        skipped.append(Skipped("events", f"{seen.unreadable} could not be read"))
+    return Inspection(request, Inspected(reader.bytes, not skipped, tuple(skipped)))
+
+
+def _edits(progress: Progress) -> tuple[Edit, ...]:
+    edits = progress.edits
+    if not edits or progress.refusal is not None:
+        return ()
+    changed = [Edit(field, str(value)[:_MAX_NAME], _old(progress, field)) for field, value in edits.fields]
+    changed.extend(Edit("tools", "", name[:_MAX_NAME]) for name in progress.facts.tools if name in edits.strip_tools)
+    return tuple(changed)
+
+
+def _old(progress: Progress, field: str) -> str:
+    """Return the value that an edit replaced, where llmcp read it."""
+    facts = progress.facts
+    match field:
+        case "max_tokens":
+            return "" if facts.max_tokens is None else str(facts.max_tokens)
+        case "temperature":
+            return "" if facts.temperature is None else repr(facts.temperature)
+        case "model":
+            return facts.model[:_MAX_NAME]
+        case _:
+            return ""
