@@ -75,6 +75,7 @@ def test_nothing_that_is_refused_is_ever_forwarded(make_daemon: Callable[..., Da
 
 
 @pytest.mark.nightly
+@pytest.mark.skipif(not os.environ.get("LLMCP_NIGHTLY"), reason="long; `make nightly` runs it")
 @pytest.mark.timeout(7200)
 def test_nothing_that_is_refused_is_ever_forwarded_in_a_long_run(make_daemon: Callable[..., Daemon]) -> None:
     """The same for many thousand connections; the seed is in the message when it fails and can be given as `LLMCP_FUZZ_SEED`."""
