@@ -86,8 +86,6 @@ def target(provider: str, url: str) -> str:
     query = f"?{quote(query, safe='=&%:/,.-_~+')}" if query else ""
     if provider == "azure":
         resource = re.sub(r"[^a-z0-9-]", "", parts.netloc.split(".")[0].lower()) or "res"
-        if not path.startswith("/openai/"):
-            path = "/openai/v1" + path.removeprefix("/models")
         return f"/azure/{resource}{path}{query}"
     if provider in _NATIVE:
         return f"/{prefix(provider)}{path}{query}"
