@@ -76,7 +76,7 @@ class Daemon:
         log.close()
         until = time.monotonic() + timeout_s
         while True:
-            status = self.cli("status", "--json", "--wait", "10", check=False)
+            status = self.cli("status", "--json", check=False)  # no `--wait`: that waits for ready, and some tests never are
             if status.returncode == 0:
                 break
             if self.process.poll() is not None or time.monotonic() > until:

@@ -32,7 +32,9 @@ def test_labels_are_read():
     assert read_labels(()) == {}
 
 
-@pytest.mark.parametrize("value", [b"novalue", b"a=", b"=b", b"A=b", b"a=b c", b"a=" + b"x" * 65, b",".join(b"k%d=v" % i for i in range(17))])
+@pytest.mark.parametrize(
+    "value", [b"novalue", b"a=", b"=b", b"A=b", b"a=b c", b"a=" + b"x" * 65, b",".join(b"k%d=v" % i for i in range(17))]
+)
 def test_bad_labels_are_the_clients_mistake(value):
     """They are refused rather than half taken."""
     with pytest.raises(MalformedRequestError):

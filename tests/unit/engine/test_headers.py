@@ -21,7 +21,9 @@ NAMES = st.sampled_from(
         b"content-length",
     ]
 )
-VALUES = st.sampled_from([b"x-hop, authorization", b"Bearer " + b"llmcp_" + b"abc", b"plain", b"close", b"application/json", b"x-custom"])
+VALUES = st.sampled_from(
+    [b"x-hop, authorization", b"Bearer " + b"llmcp_" + b"abc", b"plain", b"close", b"application/json", b"x-custom"]
+)
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=12).map(tuple))
@@ -42,7 +44,11 @@ def test_a_header_that_connection_names_is_hop_by_hop():
 
 def test_connection_cannot_take_off_credentials_or_the_content_type():
     """A client that names `authorization` in `Connection` does not make its own key disappear."""
-    headers = ((b"connection", b"authorization, content-type"), (b"authorization", b"Bearer k"), (b"content-type", b"application/json"))
+    headers = (
+        (b"connection", b"authorization, content-type"),
+        (b"authorization", b"Bearer k"),
+        (b"content-type", b"application/json"),
+    )
     assert (b"authorization", b"Bearer k") in upstream_headers(headers, accept_encoding=b"identity")
     assert (b"content-type", b"application/json") in upstream_headers(headers, accept_encoding=b"identity")
 
