@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _REGION_PREFIX = re.compile(r"(?:us|eu|apac|jp|au|ca|sa|global|us-gov)\.(?=[a-z0-9]+\.)")
-_VENDOR_PREFIX = re.compile(r"(?:anthropic|amazon|meta|mistral|cohere|ai21|openai|deepseek|qwen|google|minimax|moonshot|nvidia|writer)\.(?=[a-z])")
+_VENDOR_PREFIX = re.compile(
+    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|openai|deepseek|qwen|google|minimax|moonshot|nvidia|writer)\.(?=[a-z])"
+)
 _SUFFIX = re.compile(
     r"(?:"
     r"-v\d+(?::\d+)?(?::\w+)?$|:(?:free|beta|nitro|floor|extended|thinking|online|exacto)$"  # Bedrock versions, OpenRouter variants
@@ -82,7 +84,11 @@ class Catalog:
 
     def canonical_model(self, model: str) -> str:
         """Return the id that rules and prices may name instead of `model`: see the module's rule 2."""
-        name = model.lower().rpartition("/")[2] if model.lower().startswith(("arn:", "accounts/", "models/", "publishers/")) else model.lower()
+        name = (
+            model.lower().rpartition("/")[2]
+            if model.lower().startswith(("arn:", "accounts/", "models/", "publishers/"))
+            else model.lower()
+        )
         name = self.split_model(name)[1]
         name = _VENDOR_PREFIX.sub("", _REGION_PREFIX.sub("", name, count=1), count=1)
         for _ in range(3):
