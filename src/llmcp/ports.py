@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -129,8 +129,9 @@ class Endpoint:
     """What a request target names.
 
     `target` is the upstream target (path and query below the provider's origin, credentials scrubbed); `model` and `stream`
-    are set where the path says them; `query_key` is a credential that stood in the query (and stands no more); `json_body` says that the operation takes a JSON body (else 415); `inspectable` is False
+    are set where the path says them; `json_body` says that the operation takes a JSON body (else 415); `inspectable` is False
     where no dialect reads this endpoint. `kind` is the dialect's own sub-form (`converse`, `invoke`, `generate_content` …).
+    `credential` is the client's key where the target carried one (`?key=` under `/gemini`); it is never part of `target`.
     """
 
     provider: str
@@ -144,7 +145,7 @@ class Endpoint:
     inspectable: bool = True
     unified: bool = False
     resource: str = ""
-    query_key: str = ""
+    credential: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ class Exchange:
         return not _is_json(header(head.headers, b"content-type"))
 
     def _check_credentials(self, endpoint: Endpoint, headers: Headers) -> Refusal | None:
-        shown = presented(headers, endpoint.query_key)
+        shown = presented(headers, endpoint.credential)
         if shown.virtual:
             return self._refusal(RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked")
         if self.plane.settings.auth.require_virtual_key:
@@ -285,8 +285,8 @@ class Exchange:
         headers = upstream_headers(
             head.headers, accept_encoding=offered_encoding(head.headers, stream=facts.stream), drop=frozenset(drop)
         )
-        if endpoint.query_key:
-            headers = (*headers, (b"x-goog-api-key", endpoint.query_key.encode("latin-1", "replace")))
+        if endpoint.credential:
+            headers = (*headers, (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
         self.state = State.SENT
         progress = self.progress
         progress.attempts = 1

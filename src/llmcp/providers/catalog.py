@@ -47,6 +47,8 @@ class ProviderEntry:
     aggregator: bool = False
     native: str = ""
     verbatim: bool = False
+    unified: bool = True
+    anthropic_base: str = ""
 
 
 @dataclass(frozen=True, slots=True)

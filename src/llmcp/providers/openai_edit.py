@@ -67,9 +67,8 @@ def edit(endpoint: Endpoint, body: bytes, edits: RequestEdits, editable: Editabl
         if edits.strip_tools:
             body = apply(body, openai_tools.strip(body, edits.strip_tools))
     except ValueError as error:
-        raise NotEditableError(
-            "the request body cannot be edited", why="it is not plain JSON", fix="send one JSON object"
-        ) from error
+        what = "the request body cannot be edited"
+        raise NotEditableError(what, why="it is not plain JSON", fix="send one JSON object") from error
     return target, body
 
 

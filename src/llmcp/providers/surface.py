@@ -1,0 +1,331 @@
+"""The gateway's map of paths and model names: which provider, dialect and upstream a request means.
+
+Rules:
+1. `/<prefix>/<rest>` is the provider of that prefix, `<rest>` below its base URL in the client's own spelling.
+2. `/v1/…` is a unified path: the dialect is the path's, the provider is chosen by `place` from the model's name.
+3. A path below a known prefix that no dialect knows passes as operation `other`, not inspectable; an unknown prefix is None.
+4. A key in the query is a credential under `/gemini` only; there, and wherever a virtual key stands in a query, it is taken
+   out of the target.
+5. Built once per revision; `resolve` is pure, its memory of recent targets is bounded and holds no credential.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus, urlsplit
+
+import msgspec
+
+from llmcp.core.http import Origin, Respond, Timeouts, header
+from llmcp.core.messages import Operation
+from llmcp.core.settings import ProviderSettings
+from llmcp.errors import UsageError
+from llmcp.ports import Endpoint, Refusal, RefusalKind, Upstream
+from llmcp.providers.catalog import Catalog, ProviderEntry
+from llmcp.providers.paths import BadTargetError, Target, join, parse_target, raw_span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmcp.core.http import Headers, RequestHead
+    from llmcp.ports import ProviderDialect
+    from llmcp.providers.route import Route
+
+_REMEMBERED = 1024
+_KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
+_HEADER_PROVIDER = {b"x-api-key": "anthropic", b"api-key": "azure", b"x-goog-api-key": "gemini"}
+_RESOURCE = re.compile(r"[a-z0-9-]{2,64}")
+_LOCATION = re.compile(r"/locations/([a-z0-9-]{2,40})(?:/|$)")
+_PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_RESERVED = frozenset({"v1", "healthz", "readyz", "metrics", "llmcp"})
+_AZURE_FOUNDRY = re.compile(r"/(?:models|anthropic)/")
+_DEFAULT_REGION = "us-east-1"
+_READING = frozenset({"GET", "HEAD"})
+_JSON: Headers = ((b"content-type", b"application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The dialects that make up one provider's way to speak, each with its routes; the first route that matches wins."""
+
+    name: str
+    tables: tuple[tuple[ProviderDialect, tuple[Route, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    pattern: re.Pattern[str]
+    route: Route
+    dialect: ProviderDialect
+
+
+class CatalogSurface:
+    """See `ports.Surface`. Raises UsageError where the settings name a provider that nothing describes."""
+
+    def __init__(self, catalog: Catalog, families: Mapping[str, Family], settings: Mapping[str, ProviderSettings]) -> None:
+        self._settings = {name.lower().replace("_", "-"): value for name, value in settings.items()}
+        self._catalog = catalog.with_entries(_custom(catalog, self._settings))
+        self._rows = {name: _compile(family) for name, family in families.items()}
+        self._family_of = {dialect.name: family.name for family in families.values() for dialect, _ in family.tables}
+        self._seen: dict[tuple[str, str, bool], Endpoint | Respond | None] = {}
+        self._upstreams: dict[tuple[str, str], Upstream] = {}
+        self._canonical: dict[str, str] = {}
+
+    def resolve(self, head: RequestHead) -> Endpoint | Respond | None:
+        """See `Surface.resolve`."""
+        key = (head.method, head.target, bool(header(head.headers, b"anthropic-version")))
+        try:
+            return self._seen[key]
+        except KeyError:
+            pass
+        found = self._resolve(*key)
+        if "llmcp" not in head.target and not (isinstance(found, Endpoint) and found.credential):
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[key] = found
+        return found
+
+    def place(self, endpoint: Endpoint, model: str, key_provider: str) -> Endpoint | Refusal:
+        """See `Surface.place`."""
+        family = self._family_of[endpoint.dialect.name]
+        entry, model = self._choose(family, model, key_provider)
+        if not entry.unified or family not in entry.dialects:
+            what = f"`{model}` is a model of {entry.name}, which does not speak the dialect of this path"
+            return Refusal(RefusalKind.BAD_REQUEST, f"{what}: use the base URL that ends in `{entry.native}`", "")
+        if not self._base_url(entry):
+            return Refusal(RefusalKind.BAD_REQUEST, _unset(entry), "")
+        path, mark, query = endpoint.target.partition("?")
+        if family == "anthropic":
+            path = entry.anthropic_base + path
+            target = join(self._base_path(entry), "", path, verbatim=True)
+        else:
+            # A host without an API prefix of its own has its endpoints at the root.
+            path = path.removeprefix("/v1") if not entry.api_path else path
+            target = join(self._base_path(entry), entry.api_path, path, verbatim=False)
+        return replace(endpoint, provider=entry.name, target=target + mark + query, model=model)
+
+    def upstream(self, endpoint: Endpoint) -> Upstream:
+        """See `Surface.upstream`. The base path is part of the endpoint's target already, so `base_path` is ''."""
+        entry = self._catalog.entries[endpoint.provider]
+        url = self._base_url(entry, endpoint)
+        key = (entry.name, url)
+        if key not in self._upstreams:
+            if len(self._upstreams) >= _REMEMBERED:
+                self._upstreams.clear()
+            self._upstreams[key] = Upstream(entry.name, _origin(url), "", self._timeouts(entry))
+        return self._upstreams[key]
+
+    def key_provider(self, headers: Headers) -> str:
+        """See `Surface.key_provider`."""
+        authorization = header(headers, b"authorization")
+        if authorization[:7].lower() == b"bearer ":
+            name = self._catalog.key_provider(authorization[7:].strip().decode("latin-1"))
+            if name:
+                return name
+        for form in _KEY_HEADERS:
+            key = header(headers, form).strip()
+            if key and not key.startswith(b"llmcp_"):
+                return self._catalog.key_provider(key.decode("latin-1")) or _HEADER_PROVIDER[form]
+        return ""
+
+    def canonical_model(self, provider: str, model: str) -> str:
+        """See `Surface.canonical_model`."""
+        del provider
+        found = self._canonical.get(model)
+        if found is None:
+            if len(self._canonical) >= _REMEMBERED:
+                self._canonical.clear()
+            found = self._canonical[model] = self._catalog.canonical_model(model)
+        return found
+
+    def price_id(self, provider: str) -> str:
+        """Return the provider's name in the price table."""
+        entry = self._catalog.entries.get(provider)
+        return entry.price_id if entry else provider
+
+    def auth(self, provider: str) -> str:
+        """Return how a stored credential travels to `provider`: the catalog's `auth`."""
+        entry = self._catalog.entries.get(provider)
+        return entry.auth if entry else "bearer"
+
+    def providers(self) -> tuple[str, ...]:
+        """Return the names of all providers, in the catalog's order."""
+        return tuple(self._catalog.entries)
+
+    def _resolve(self, method: str, raw: str, says_anthropic: bool) -> Endpoint | Respond | None:  # noqa: FBT001
+        try:
+            target = _without_virtual_keys(parse_target(raw))
+        except BadTargetError as error:
+            return self._refuse("anthropic" if says_anthropic else "openai", f"the request target is refused: {error}")
+        if not target.normal:
+            return _hello() if method in _READING else None
+        prefix = target.normal[1:].partition("/")[0]
+        if prefix == "v1":
+            return self._resolve_unified(method, target, says_anthropic)
+        entry = self._catalog.entries.get(prefix)
+        if entry is None:
+            return None
+        rest = target.below()
+        if not rest.normal and method in _READING:
+            return _hello()
+        return self._resolve_native(method, entry, rest)
+
+    def _resolve_native(self, method: str, entry: ProviderEntry, rest: Target) -> Endpoint | Respond:
+        resource = ""
+        if entry.host == "azure":
+            resource = rest.normal[1:].partition("/")[0]
+            if not _RESOURCE.fullmatch(resource):
+                return self._refuse(entry.dialects[0], "the path must name the Azure resource: `/azure/{resource}/openai/…`")
+            rest = rest.below()
+        elif entry.host == "vertex":
+            location = _LOCATION.search(rest.normal)
+            resource = location[1] if location else ""
+        if not self._base_url(entry):
+            return self._refuse(entry.dialects[0], _unset(entry))
+        credential = ""
+        if entry.name == "gemini":
+            rest, credential = _without_key(rest)
+        target = join(self._base_path(entry), entry.api_path, rest.path, verbatim=entry.verbatim) + rest.query
+        endpoint = self._match(method, entry.dialects, rest)
+        if endpoint is None:
+            dialect = self._rows[entry.dialects[0]][0].dialect
+            endpoint = Endpoint(entry.name, dialect, Operation.OTHER, "", json_body=False, inspectable=False)
+        return replace(endpoint, provider=entry.name, target=target or "/", resource=resource, credential=credential)
+
+    def _resolve_unified(self, method: str, target: Target, says_anthropic: bool) -> Endpoint | None:  # noqa: FBT001
+        anthropic = says_anthropic or target.normal.startswith("/v1/messages")
+        family = "anthropic" if anthropic and "anthropic" in self._rows else "openai"
+        endpoint = self._match(method, (family,), target)
+        if endpoint is None:
+            return None
+        return replace(endpoint, provider=family, target=target.path + target.query, unified=True)
+
+    def _match(self, method: str, families: tuple[str, ...], rest: Target) -> Endpoint | None:
+        for family in families:
+            for row in self._rows.get(family, ()):
+                route = row.route
+                if route.methods and method not in route.methods:
+                    continue
+                match = row.pattern.fullmatch(rest.normal)
+                if match is None:
+                    continue
+                model = raw_span(rest.path, *match.span("model")) if match.re.groupindex.get("model") and match["model"] else ""
+                return Endpoint(
+                    "",
+                    row.dialect,
+                    route.operation,
+                    "",
+                    kind=route.kind,
+                    model=model,
+                    stream=route.stream,
+                    json_body=route.json_body,
+                    inspectable=route.inspectable,
+                )
+        return None
+
+    def _choose(self, family: str, model: str, key_provider: str) -> tuple[ProviderEntry, str]:
+        entries = self._catalog.entries
+        name, rest = self._catalog.split_model(model)
+        by_key = entries.get(key_provider)
+        if by_key is not None and (not by_key.unified or family not in by_key.dialects):
+            by_key = None
+        if by_key is not None and by_key.aggregator:
+            return by_key, rest if name == by_key.name and "/" in rest else model
+        if name:
+            return entries[name], rest
+        by_model = entries.get(self._catalog.model_provider(model))
+        return by_model or by_key or entries[family], model
+
+    def _base_url(self, entry: ProviderEntry, endpoint: Endpoint | None = None) -> str:
+        """Return the configured base URL, or the catalog's with its places filled in."""
+        settings = self._settings.get(entry.name)
+        if settings is not None and settings.base_url:
+            return settings.base_url
+        region = (settings.region if settings else "") or _DEFAULT_REGION
+        resource = endpoint.resource if endpoint else "resource"
+        url = entry.base_url
+        if entry.host == "azure" and endpoint is not None and _AZURE_FOUNDRY.match(endpoint.target):
+            url = url.replace(".openai.azure.com", ".services.ai.azure.com")
+        location = resource or (settings.region if settings else "")
+        location = "" if location in {"", "global"} else f"{location}-"
+        return url.replace("{region}", region).replace("{resource}", resource).replace("{location}", location)
+
+    def _base_path(self, entry: ProviderEntry) -> str:
+        return urlsplit(self._base_url(entry)).path.rstrip("/")
+
+    def _timeouts(self, entry: ProviderEntry) -> Timeouts:
+        s = self._settings.get(entry.name, _NO_SETTINGS)
+        return Timeouts(s.connect_s, s.first_byte_s, s.idle_s, s.total_s)
+
+    def _refuse(self, family: str, message: str) -> Respond:
+        rows = self._rows.get(family) or self._rows["openai"]
+        return rows[0].dialect.refuse(Refusal(RefusalKind.BAD_REQUEST, message, ""))
+
+
+_NO_SETTINGS = ProviderSettings()
+
+
+def _compile(family: Family) -> tuple[_Row, ...]:
+    return tuple(_Row(re.compile(r.pattern), r, dialect) for dialect, routes in family.tables for r in routes)
+
+
+def _custom(catalog: Catalog, settings: Mapping[str, ProviderSettings]) -> list[ProviderEntry]:
+    """Make entries of the providers that only the settings know."""
+    entries = []
+    for name, value in settings.items():
+        if name in catalog.entries:
+            continue
+        if not value.base_url or not value.dialect:
+            raise UsageError(
+                f"provider `{name}` is not in the catalog",
+                why="a provider of your own needs a `base_url` and a `dialect`",
+                fix=f"set `providers.{name}.base_url` and `providers.{name}.dialect`, or correct the name",
+            )
+        if not _PROVIDER_NAME.fullmatch(name) or name in _RESERVED:
+            raise UsageError(f"`{name}` cannot name a provider", why="it must fit into a path", fix="use letters, digits and `-`")
+        entries.append(ProviderEntry(name, dialects=(value.dialect,), price_id=name, native=f"/{name}"))
+    return entries
+
+
+def _origin(url: str) -> Origin:
+    parts = urlsplit(url)
+    return Origin(parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme])
+
+
+def _hello() -> Respond:
+    return Respond(200, _JSON, msgspec.json.encode({"name": "llmcp", "ok": True}))
+
+
+def _unset(entry: ProviderEntry) -> str:
+    variable = entry.name.upper().replace("-", "_")
+    return (
+        f"no base URL is set for `{entry.name}`: set `providers.{entry.name}.base_url` or LLMCP_PROVIDERS__{variable}__BASE_URL"
+    )
+
+
+def _without_key(target: Target) -> tuple[Target, str]:
+    """Take `key=` out of a query; its (last) value is the credential."""
+    if "key" not in target.query.lower() and "%" not in target.query:
+        return target, ""
+    pairs = target.query[1:].split("&")
+    keys = [p for p in pairs if unquote_plus(p.partition("=")[0]) == "key"]
+    if not keys:
+        return target, ""
+    rest = "&".join(p for p in pairs if p not in keys)
+    return replace(target, query="?" + rest if rest else ""), unquote_plus(keys[-1].partition("=")[2])
+
+
+def _without_virtual_keys(target: Target) -> Target:
+    """Drop query fields whose value is a virtual key: no provider may see one. Gemini's `key` is read later."""
+    if "llmcp" not in target.query.lower() and "%" not in target.query:
+        return target
+    pairs = target.query[1:].split("&")
+    gemini = target.normal.startswith("/gemini/")
+    kept = [p for p in pairs if not _is_virtual(p) or (gemini and unquote_plus(p.partition("=")[0]) == "key")]
+    return target if len(kept) == len(pairs) else replace(target, query="?" + "&".join(kept) if kept else "")
+
+
+def _is_virtual(pair: str) -> bool:
+    return unquote_plus(pair.partition("=")[2]).startswith("llmcp_")

@@ -1,0 +1,226 @@
+"""Reads HTTP/1.1 request heads: an own strict pass over the bytes, then httptools (llhttp). Both must accept.
+
+Owns what a client may send as a head and how its body is framed; sockets, limits in time and answers live elsewhere.
+
+Rules:
+1. One grammar for the whole head, exact: single spaces, CRLF line ends, token names, no folded lines, no control bytes.
+2. The body's length is said once: one `content-length` of digits only, or `transfer-encoding: chunked` and nothing else.
+3. One `host`, an origin-form target (`*` for OPTIONS alone): the gateway is no forward proxy.
+4. A head that can never become good is refused before it is complete.
+5. A refusal says what is wrong with the form, and never repeats the bytes.
+
+Source: RFC 9112 sections 2.2, 3, 5, 6, 11.2.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import httptools
+
+from llmcp.core.http import RequestHead
+from llmcp.errors import LlmcpError
+
+CHUNKED = -1
+"""`IncomingRequest.length` of a body whose length is not known beforehand."""
+
+# A request line longer than this is 414: no provider's path comes near it.
+_TARGET_MAX = 16384
+_METHOD_MAX = 32
+# llhttp has no bound of its own; 256 is twice what any SDK sends.
+_HEADERS_MAX = 256
+_LENGTH_DIGITS_MAX = 18
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]"
+_HEADER_LINE = re.compile(_TOKEN + rb"++:" + _VALUE + rb"*+")
+# Possessive quantifiers: linear time whatever the bytes.
+_HEAD = re.compile(
+    rb"(" + _TOKEN + rb"{1,%d}+) ([!-\"$-~]{1,%d}+) HTTP/1\.([01])\r\n" % (_METHOD_MAX, _TARGET_MAX)
+    + rb"(?:" + _TOKEN + rb"++:" + _VALUE + rb"*+\r\n)*+\r\n",
+)  # fmt: skip
+_PARTIAL_LINE = re.compile(_TOKEN + rb"{1,%d}+(?: |\Z)" % _METHOD_MAX)
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,%d}+) ([!-\"$-~]++) HTTP/1\.[01]" % _METHOD_MAX)
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=\-\[\]:]{1,255}")
+_SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
+
+_CRLF_WORDS = "lines of a request must end in CR LF"
+
+
+class HttpRefusalError(LlmcpError):
+    """A request that is refused before any dialect sees it. `status` is the HTTP status; the connection closes after it."""
+
+    exit_code = 1
+    default_code = "llmcp_bad_request"
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+@dataclass(slots=True)
+class IncomingRequest:
+    """A head that passed every rule. `length` is the body's size in bytes (0: none) or `CHUNKED`; `minor` is 0 for HTTP/1.0."""
+
+    head: RequestHead
+    minor: int
+    length: int
+    keep_alive: bool
+    expects_continue: bool
+    upgrade: bool
+
+
+class _HeadReader:
+    """What httptools calls back into; `special` are the headers that this module acts on."""
+
+    __slots__ = ("headers", "special", "url")
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.special: list[tuple[bytes, bytes]] = []
+        self.url = b""
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        pair = (name.lower(), value)
+        self.headers.append(pair)
+        if pair[0] in _SPECIAL:
+            self.special.append(pair)
+
+    def on_body(self, body: bytes) -> None:  # pragma: no cover - the head alone is fed
+        """Nothing after the head is given to this parser."""
+
+
+def parse_head(raw: bytes, client_ip: str = "") -> IncomingRequest:
+    """Read a whole head, its empty line included.
+
+    Raises: HttpRefusalError with the status to answer.
+    """
+    matched = _HEAD.fullmatch(raw)
+    if matched is None:
+        raise _diagnose(raw)
+    reader = _HeadReader()
+    parser = httptools.HttpRequestParser(reader)
+    try:
+        parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserInvalidMethodError as exc:
+        raise HttpRefusalError(501, "the request method is not known here") from exc
+    except httptools.HttpParserError as exc:
+        raise HttpRefusalError(400, f"the request head is malformed ({exc})") from exc
+    if len(reader.headers) > _HEADERS_MAX:
+        raise HttpRefusalError(431, f"the request has more than {_HEADERS_MAX} header lines")
+    if reader.url != matched[2] or len(reader.headers) != raw.count(b"\r\n") - 2:
+        raise HttpRefusalError(400, "the request head can be read in more than one way")
+    if b" \r\n" in raw or b"\t\r\n" in raw:
+        reader.headers = [(name, value.rstrip(b" \t")) for name, value in reader.headers]
+        reader.special = [(name, value.rstrip(b" \t")) for name, value in reader.special]
+    method = matched[1].decode("ascii")
+    return _frame(method, matched[2].decode("ascii"), int(matched[3]), reader, client_ip)
+
+
+def _frame(method: str, target: str, minor: int, reader: _HeadReader, client_ip: str) -> IncomingRequest:
+    """Check target and host, and read the framing headers."""
+    if not (target.startswith("/") or (target == "*" and method == "OPTIONS")):
+        raise HttpRefusalError(400, "the request target must be a path: this is a gateway, not a forward proxy")
+    hosts = 0
+    length = -2
+    keep_alive = minor == 1
+    expects_continue = upgrade = False
+    for name, value in reader.special:
+        if name == b"host":
+            hosts += 1
+            if _HOST.fullmatch(value) is None:
+                raise HttpRefusalError(400, "the host header is empty or malformed")
+        elif name == b"connection":
+            if b"close" in _tokens(value):
+                keep_alive = False
+        elif name == b"content-length":
+            length = _read_length(value, length)
+        elif name == b"transfer-encoding":
+            length = _read_coding(value, length, minor)
+        elif name == b"expect":
+            if value.lower() != b"100-continue":
+                raise HttpRefusalError(417, "only the expectation `100-continue` is known here")
+            expects_continue = minor == 1
+        else:
+            upgrade = upgrade or any(token != b"h2c" for token in _tokens(value))
+    if hosts != 1 and (hosts or minor):
+        raise HttpRefusalError(400, "a request must have exactly one host header")
+    head = RequestHead(method, target, tuple(reader.headers), client_ip)
+    length = 0 if length == -2 else length  # noqa: PLR2004  # -2: no header said anything
+    return IncomingRequest(head, minor, length, keep_alive, expects_continue and length != 0, upgrade)
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    return [token.strip(b" \t") for token in value.lower().split(b",")]
+
+
+def _read_length(value: bytes, seen: int) -> int:
+    if seen == CHUNKED:
+        raise HttpRefusalError(400, "content-length and transfer-encoding must not stand together")
+    if seen >= 0:
+        raise HttpRefusalError(400, "content-length stands more than once")
+    if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
+        raise HttpRefusalError(400, "content-length must be one decimal number")
+    return int(value)
+
+
+def _read_coding(value: bytes, seen: int, minor: int) -> int:
+    if seen >= 0:
+        raise HttpRefusalError(400, "content-length and transfer-encoding must not stand together")
+    if seen == CHUNKED:
+        raise HttpRefusalError(400, "transfer-encoding stands more than once")
+    if value.lower() != b"chunked" or not minor:
+        raise HttpRefusalError(400, "the only transfer-encoding known here is `chunked`, in HTTP/1.1")
+    return CHUNKED
+
+
+def check_partial(part: bytes, limit: int) -> None:
+    """Refuse a head that is not complete yet and cannot become good: too long, or wrong already in what is there.
+
+    Raises: HttpRefusalError.
+    """
+    if len(part) > limit:
+        raise HttpRefusalError(431, f"the request head is larger than {limit} bytes")
+    if part == b"\r":
+        return
+    lines = part.count(b"\r\n")
+    if part.count(b"\n") != lines or part.count(b"\r") - part.endswith(b"\r") != lines:
+        raise HttpRefusalError(400, _CRLF_WORDS)
+    first, ended, _ = part.partition(b"\r\n")
+    if ended:
+        _check_request_line(first)
+    elif len(first) > _TARGET_MAX + _METHOD_MAX:
+        raise HttpRefusalError(414, f"the request line is longer than {_TARGET_MAX} bytes")
+    elif _PARTIAL_LINE.match(first) is None:
+        raise HttpRefusalError(400, "this is not an HTTP/1.1 request")
+
+
+def _check_request_line(line: bytes) -> None:
+    matched = _REQUEST_LINE.fullmatch(line)
+    if matched is None:
+        raise HttpRefusalError(400, "the request line must be `METHOD /path HTTP/1.1`")
+    if len(matched[2]) > _TARGET_MAX:
+        raise HttpRefusalError(414, f"the request target is longer than {_TARGET_MAX} bytes")
+
+
+def _diagnose(raw: bytes) -> HttpRefusalError:
+    """Find the words for a head that the grammar refused."""
+    lines = raw[:-4].split(b"\r\n")
+    if any(b"\n" in line or b"\r" in line for line in lines):
+        return HttpRefusalError(400, _CRLF_WORDS)
+    try:
+        _check_request_line(lines[0])
+    except HttpRefusalError as exc:
+        return exc
+    for line in lines[1:]:
+        if line[:1] in (b" ", b"\t"):
+            return HttpRefusalError(400, "a header value must not continue on a new line")
+        if _HEADER_LINE.fullmatch(line) is None:
+            return HttpRefusalError(400, "a header line must be `name: value` without control bytes or a space before the colon")
+    return HttpRefusalError(400, "the request head is malformed")
