@@ -1,0 +1,98 @@
+"""The only package that names real adapters: what the command line asks for, put together.
+
+Rules:
+1. Importing this module loads nothing heavy; each function imports what it wires.
+2. Nothing below knows which adapter it was given.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from llmcp.config.home import Home
+    from llmcp.core.settings import Settings
+
+__all__ = ["daemon_status", "home", "load_settings", "policy_directories", "reload_daemon", "serve", "stop_daemon", "store"]
+
+
+def home() -> Home:
+    """Return the home that the environment names. Creates nothing."""
+    from llmcp.config.home import find
+
+    return find()
+
+
+def load_settings(of: Home) -> Settings:
+    """Return the settings of a home, environment included. Raises: SettingsError."""
+    from llmcp.wiring.settings import read_settings
+
+    return read_settings(of, ())
+
+
+def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
+    """Return the directories that policies are read from; relative ones are the home's."""
+    if not settings.policies.paths:
+        return (of.policies,)
+    return tuple(of.config / Path(path).expanduser() for path in settings.policies.paths)
+
+
+@contextmanager
+def store(of: Home | None = None) -> Iterator[Any]:
+    """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
+    from llmcp.wiring.stores import open_audit_log
+
+    the_home = of or home()
+    log = open_audit_log(the_home, load_settings(the_home))
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def daemon_status(of: Home, *, wait_s: float = 0.0) -> dict[str, Any] | None:
+    """Return the contract's status object of the home's daemon; None where none answers within `wait_s` seconds."""
+    from llmcp.wiring.remote import status
+
+    return status(of, wait_s=wait_s)
+
+
+def reload_daemon(of: Home) -> dict[str, Any]:
+    """Let the daemon load its files; return the status after it. Raises: UnreachableError."""
+    from llmcp.wiring.remote import reload
+
+    return reload(of)
+
+
+def stop_daemon(of: Home, *, timeout_s: float) -> int:
+    """Stop the daemon and wait for its end; return its process id. Raises: UnreachableError."""
+    from llmcp.wiring.remote import stop
+
+    return stop(of, timeout_s=timeout_s)
+
+
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    admin_port: int | None = None,
+    policies: Sequence[Path] = (),
+    detach: bool = False,
+    insecure: bool = False,
+    log_to_file: bool = False,
+) -> int:
+    """Run the daemon until it is told to stop (or start one and return, with `detach`); return the exit code."""
+    from llmcp.wiring.serving import Asked
+
+    asked = Asked(host, port, admin_port, tuple(policies), insecure, log_to_file)
+    if detach:
+        from llmcp.wiring.detached import start
+
+        return start(home(), asked)
+    from llmcp.wiring.serving import serve as serve_here
+
+    return serve_here(home(), asked)

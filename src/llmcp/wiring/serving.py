@@ -1,0 +1,226 @@
+"""`llmcp serve`: a daemon put together, from the lock to the last log line.
+
+Rules:
+1. The home's lock is taken before anything is written; settings that do not load end the start with exit code 2.
+2. An address other than loopback needs `--insecure` in this version: keys of our own and TLS are not built.
+3. `run/daemon.json` stands only while the daemon listens; the token beside it is fresh at every start.
+4. A request that cannot be recorded (queue full, `when_full: refuse`) or decided (no revision) is refused with 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from llmcp import __version__
+from llmcp.admin.app import AdminApp, status_document
+from llmcp.config.environment import admin_token
+from llmcp.config.home import write_private
+from llmcp.config.lock import HomeLock
+from llmcp.core.settings import is_loopback
+from llmcp.engine.exchange import Exchange
+from llmcp.errors import UsageError
+from llmcp.runtime.daemon import Daemon
+from llmcp.runtime.gateway import Gateway
+from llmcp.runtime.exchange_port import serve_handler
+from llmcp.runtime.recorder import Recorder
+from llmcp.runtime.state import DaemonState
+from llmcp.runtime.unready import RefusingExchange
+from llmcp.runtime.upstream import UpstreamPool, default_tls_context
+from llmcp.runtime.watcher import Watcher
+from llmcp.telemetry.log import configure
+from llmcp.telemetry.metrics import Registry
+from llmcp.wiring.last_good import LastGood
+from llmcp.wiring.loading import Loader
+from llmcp.wiring.parts import Listener, RecorderPart
+from llmcp.wiring.settings import Flag, read_settings
+from llmcp.wiring.settling import Settler
+from llmcp.wiring.stores import open_audit_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from llmcp.config.home import Home
+    from llmcp.core.settings import Settings
+    from llmcp.runtime.exchange_port import ExchangePort
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asked for; None where it was silent."""
+
+    host: str | None = None
+    port: int | None = None
+    admin_port: int | None = None
+    policies: tuple[Path, ...] = field(default=())
+    insecure: bool = False
+    log_to_file: bool = False
+
+    def flags(self) -> tuple[Flag, ...]:
+        """Return the settings that were asked for."""
+        paths = [str(path.expanduser().absolute()) for path in self.policies] or None
+        return (
+            Flag("--host", ("listen", "host"), self.host),
+            Flag("--port", ("listen", "port"), self.port),
+            Flag("--admin-port", ("listen", "admin_port"), self.admin_port),
+            Flag("--policies", ("policies", "paths"), paths),
+        )
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic_ns(self) -> int:
+        """Return nanoseconds that never run backwards."""
+        return time.monotonic_ns()
+
+
+def decision_id() -> str:
+    """Return a fresh id: time in milliseconds first, so that ids sort by age, then 80 random bits."""
+    return f"d_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def serve(home: Home, asked: Asked) -> int:
+    """Run a daemon on `home` until it is told to stop; return the exit code. Raises: LlmcpError where it cannot start."""
+    settings = read_settings(home, asked.flags())
+    check_exposure(settings, insecure=asked.insecure)
+    home.create()
+    lock = HomeLock(home)
+    lock.acquire()
+    try:
+        configure(settings.log.level, settings.log.format, stream=sys.stderr, file=home.log_file if asked.log_to_file else None)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(home, settings, asked))
+    finally:
+        home.daemon_file.unlink(missing_ok=True)
+        lock.release()
+    return 0
+
+
+def check_exposure(settings: Settings, *, insecure: bool) -> None:
+    """Refuse to listen beyond this machine unless that was asked for by name. Raises: UsageError."""
+    if insecure or is_loopback(settings.listen.host):
+        return
+    raise UsageError(
+        f"will not listen on {settings.listen.host}",
+        why="beyond loopback a listener needs virtual keys and TLS, which are not supported in this version",
+        fix="listen on 127.0.0.1 behind a proxy that has both, or say `--insecure`",
+        code="exposed",
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - missing on some platforms
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _run(home: Home, settings: Settings, asked: Asked) -> None:
+    clock = SystemClock()
+    state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
+    recorder = Recorder(
+        open_audit_log(home, settings), time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full
+    )
+    loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
+    registry = Registry()
+    settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
+
+    def open_exchange(client_ip: str) -> ExchangePort:
+        plane = state.plane
+        if plane is None:
+            return RefusingExchange(loader.default_surface, decision_id=decision_id(), why="there is no valid revision of the policies")
+        if not recorder.accepting():
+            return RefusingExchange(plane.surface, decision_id=decision_id(), why="records wait for a store that does not take them")
+        return Exchange(plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle)
+
+    pool = UpstreamPool(tls=default_tls_context(), header_bytes=settings.limits.header_bytes)
+
+    def gateway_of(opened: Callable[[str], ExchangePort], local: object = None) -> Gateway:
+        extra = {} if local is None else {"local": local}
+        return Gateway(open_exchange=opened, pool=pool, limits=settings.limits, wall_now=time.time, on_bug=settler.bug, **extra)  # type: ignore[arg-type]
+
+    gateway = gateway_of(open_exchange, settler.local)
+
+    def swapped() -> None:
+        configure(
+            loader.settings.log.level,
+            loader.settings.log.format,
+            stream=sys.stderr,
+            file=home.log_file if asked.log_to_file else None,
+        )
+        gateway.limits = loader.settings.limits
+
+    daemon = Daemon(state, load=loader, swapped=swapped)
+    token = admin_token() or secrets.token_urlsafe(32)
+
+    def status() -> dict[str, object]:
+        return status_document(state, pid=os.getpid(), version=__version__)
+
+    app = AdminApp(
+        state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,
+        stop=daemon.request_stop,
+    )  # fmt: skip
+    admin = gateway_of(serve_handler(app))
+    settler.watch_connections(gateway, pool)
+    watcher = Watcher(
+        directories=loader.directories,
+        files=(home.settings_file,),
+        poll_s=lambda: loader.settings.policies.poll_s,
+        changed=daemon.reload,
+    )
+    listen = settings.listen
+
+    def ready() -> None:
+        write_private(home.admin_token, token + "\n")
+        write_private(home.daemon_file, json.dumps({"pid": os.getpid(), "version": __version__, **state.urls}) + "\n")
+        if not asked.log_to_file:
+            print(banner(state, [str(path) for path in loader.directories()]), file=sys.stderr, flush=True)  # noqa: T201
+        # What was loaded lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    await daemon.run(
+        (
+            Listener("gateway", gateway, listen.host, listen.port, state),
+            RecorderPart(recorder),
+            Listener("admin", admin, listen.host, listen.admin_port, state),
+        ),
+        watcher,
+        ready,
+    )
+    pool.close()
+
+
+def banner(state: DaemonState, directories: list[str]) -> str:
+    """Return what a person who starts a daemon wants to know."""
+    gateway = state.urls["gateway"]
+    lines = [
+        f"llmcp {__version__} is serving (pid {os.getpid()})",
+        f"  gateway   {gateway}   OPENAI_BASE_URL={gateway}/v1 ANTHROPIC_BASE_URL={gateway}",
+        f"  admin     {state.urls['admin']}",
+    ]
+    if state.plane is None:
+        lines.append("  policies  NOT LOADED: every request is refused until they are valid")
+    elif state.policies:
+        lines.append(f"  policies  {state.policies} in force, revision {state.revision}")
+    else:
+        lines.append("  policies  no policies: traffic passes and is recorded")
+    lines.append(f"            read from {', '.join(directories)}")
+    lines.extend(f"  problem   {p.file}:{p.line}: {p.message}" if p.line else f"  problem   {p.file}: {p.message}" for p in state.problems)
+    return "\n".join(lines)

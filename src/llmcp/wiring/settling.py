@@ -1,0 +1,102 @@
+"""What happens when an exchange is over: its record to the recorder, its figures to the metrics.
+
+Rules:
+1. Called on the event loop, once per exchange; it computes and queues, it waits for nothing.
+2. Metric labels are providers, operations, outcomes and kinds of refusal: closed lists, never a client's words.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from llmcp.engine.admission import admission
+from llmcp.engine.settlement import settle
+from llmcp.runtime.health import health
+
+if TYPE_CHECKING:
+    from llmcp.core.http import RequestHead, Respond
+    from llmcp.engine.exchange import Exchange
+    from llmcp.ports import Clock
+    from llmcp.runtime.gateway import Gateway
+    from llmcp.runtime.recorder import Recorder
+    from llmcp.runtime.state import DaemonState
+    from llmcp.runtime.upstream import UpstreamPool
+    from llmcp.telemetry.metrics import Registry
+    from llmcp.wiring.loading import Loader
+
+log = logging.getLogger("llmcp.gateway")
+
+_UPSTREAM = frozenset({"llmcp_upstream_failed", "llmcp_upstream_timeout"})
+
+
+class Settler:
+    """See the module's rules."""
+
+    def __init__(self, registry: Registry, *, recorder: Recorder, state: DaemonState, loader: Loader, clock: Clock) -> None:
+        self._registry = registry
+        self._recorder = recorder
+        self._state = state
+        self._loader = loader
+        self._clock = clock
+        self._requests = registry.counter(
+            "llmcp_requests_total", "Governed requests, by what came of them.", ("provider", "operation", "outcome")
+        )
+        self._refusals = registry.counter("llmcp_refusals_total", "Answers of llmcp's own, by kind.", ("kind",))
+        self._upstream_errors = registry.counter(
+            "llmcp_upstream_errors_total", "Providers that failed or did not answer in time.", ("provider", "kind")
+        )
+        self._tokens = registry.counter("llmcp_tokens_total", "Tokens, by direction.", ("provider", "direction"))
+        self._cost = registry.counter("llmcp_cost_microusd_total", "What requests cost, in micro-USD.", ("provider",))
+        self._bugs = registry.counter("llmcp_internal_faults_total", "Requests refused because llmcp itself failed.")
+        self._overhead = registry.histogram("llmcp_overhead_seconds", "Time that llmcp adds before a request goes upstream.")
+        self._gauges()
+
+    def _gauges(self) -> None:
+        registry, recorder, state = self._registry, self._recorder, self._state
+        registry.gauge("llmcp_records_written_total", "Records in the store.", lambda: recorder.state().written, kind="counter")
+        registry.gauge("llmcp_records_dropped_total", "Records lost.", lambda: recorder.state().dropped, kind="counter")
+        registry.gauge("llmcp_records_pending", "Records that wait for the store.", lambda: recorder.state().pending)
+        registry.gauge("llmcp_loads_total", "Loads of policies and settings.", lambda: state.loads, kind="counter")
+        registry.gauge("llmcp_load_failures_total", "Loads that were not applied.", lambda: state.load_failures, kind="counter")
+        registry.gauge("llmcp_policies", "Policies in force.", lambda: state.policies)
+        registry.gauge(
+            "llmcp_revision_info", "The revision in force.", lambda: {(state.revision, str(state.readiness)): 1.0}, ("revision", "state")
+        )
+
+    def watch_connections(self, gateway: Gateway, pool: UpstreamPool) -> None:
+        """Export how many connections there are."""
+        self._registry.gauge("llmcp_client_connections", "Clients connected to the gateway.", lambda: gateway.open_connections)
+        self._registry.gauge("llmcp_upstream_connections", "Connections to providers, idle ones included.", lambda: pool.open_connections)
+
+    def local(self, head: RequestHead) -> Respond | None:
+        """Answer what needs no exchange: who may not talk to us at all, and health."""
+        return admission(head, self._loader.settings.listen) or health(head, self._state)
+
+    def bug(self, error: Exception) -> None:
+        """Hear of an exception that a boundary caught."""
+        self._bugs.inc()
+        log.error("internal_fault", exc_info=error)
+
+    def settle(self, exchange: Exchange) -> None:
+        """Record a finished exchange."""
+        record = settle(exchange, prices=self._loader.prices, now=self._clock.now(), ended_ns=self._clock.monotonic_ns())
+        if record is None:
+            return
+        if not self._recorder.submit(record):
+            log.error("record_dropped", extra={"fields": {"decision_id": record.decision_id}})
+        gen_ai = record.gen_ai
+        provider = gen_ai.provider
+        self._requests.inc(provider, record.operation, record.outcome)
+        self._overhead.observe(record.overhead_us / 1e6)
+        if gen_ai.input_tokens or gen_ai.output_tokens:
+            self._tokens.inc(provider, "input", by=gen_ai.input_tokens)
+            self._tokens.inc(provider, "output", by=gen_ai.output_tokens)
+        if record.cost_microusd:
+            self._cost.inc(provider, by=record.cost_microusd)
+        refusal = exchange.progress.refusal
+        if refusal is not None:
+            kind = str(refusal.kind)
+            self._refusals.inc(kind)
+            if kind in _UPSTREAM:
+                self._upstream_errors.inc(provider, kind)
