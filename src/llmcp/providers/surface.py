@@ -150,6 +150,10 @@ class CatalogSurface:
         entry = self._catalog.entries.get(provider)
         return entry.auth if entry else "bearer"
 
+    def keyless(self, provider: str) -> bool:
+        """See `Surface.keyless`."""
+        return self.auth(provider) == "none"
+
     def providers(self) -> tuple[str, ...]:
         """Return the names of all providers, in the catalog's order."""
         return tuple(self._catalog.entries)
