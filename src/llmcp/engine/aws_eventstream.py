@@ -35,6 +35,8 @@ class AwsEventStreamFramer:
         self._max = max_message_bytes
         self._buffer = bytearray()
         self._lost = False
+        # Nearly all messages of one stream have the same headers.
+        self._last_headers: tuple[bytes, str] = (b"", "")
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes and return the messages that they completed."""
@@ -52,7 +54,7 @@ class AwsEventStreamFramer:
                 break
             if len(self._buffer) - start < total:
                 break
-            frames.append(_frame(bytes(self._buffer[start : start + total]), headers))
+            frames.append(self._frame(bytes(self._buffer[start : start + total]), _PRELUDE.size + headers))
             start += total
         if start:
             del self._buffer[:start]
@@ -67,6 +69,18 @@ class AwsEventStreamFramer:
     def pending(self) -> bytes:
         """Return the bytes taken but not yet returned in a frame."""
         return bytes(self._buffer)
+
+    def _frame(self, raw: bytes, end: int) -> Frame:
+        """Check one whole message and name it; its headers go up to `end`."""
+        if crc32(raw[:-4]) != _WORD.unpack_from(raw, len(raw) - 4)[0]:
+            return Frame(raw, "", b"")
+        block = raw[_PRELUDE.size : end]
+        if block != self._last_headers[0]:
+            headers = _string_headers(block)
+            if headers is None:
+                return Frame(raw, "", b"")
+            self._last_headers = block, next((headers[key] for key in _NAMES if key in headers), "")
+        return Frame(raw, self._last_headers[1], raw[end:-4])
 
     def _plausible(self, total: int, headers: int) -> bool:
         return _OVERHEAD + headers <= total <= self._max
@@ -92,21 +106,10 @@ def _string_header(name: bytes, value: bytes) -> bytes:
     return bytes((len(name),)) + name + bytes((_STRING,)) + struct.pack(">H", len(value)) + value
 
 
-def _frame(raw: bytes, headers_length: int) -> Frame:
-    """Check one whole message and name it."""
-    if crc32(raw[:-4]) != _WORD.unpack_from(raw, len(raw) - 4)[0]:
-        return Frame(raw, "", b"")
-    end = _PRELUDE.size + headers_length
-    headers = _string_headers(raw, _PRELUDE.size, end)
-    if headers is None:
-        return Frame(raw, "", b"")
-    name = next((headers[key] for key in _NAMES if key in headers), "")
-    return Frame(raw, name, raw[end:-4])
-
-
-def _string_headers(raw: bytes, position: int, end: int) -> dict[str, str] | None:
+def _string_headers(raw: bytes) -> dict[str, str] | None:
     """Return the string-valued headers, or None where the block is damaged."""
     found: dict[str, str] = {}
+    position, end = 0, len(raw)
     while position < end:
         name_end = position + 1 + raw[position]
         if name_end >= end:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 METRICS = "amazon-bedrock-invocationMetrics"
 _CONVERSE_EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
+_CONVERSE_MARKS = ("inferenceConfig", "toolConfig", "schemaVersion")
 _LIMITS = ("max_tokens", "max_tokens_to_sample", "max_gen_len", "max_completion_tokens", "maxTokens")
 _GOVERNED = frozenset(
     {
@@ -48,7 +49,7 @@ def read_count_tokens(endpoint: Endpoint, fields: loose.Members) -> RequestFacts
 def read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
     """Read an Invoke body. Raises MalformedRequestError."""
     fields.once(_GOVERNED)
-    if "inferenceConfig" in fields or "toolConfig" in fields or "schemaVersion" in fields:
+    if "messages" in fields and any(name in fields for name in _CONVERSE_MARKS):
         return bedrock_converse.read_request(endpoint, fields)
     config = fields.inner("textGenerationConfig")
     texts = loose.Texts()

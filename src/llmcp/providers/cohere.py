@@ -180,6 +180,8 @@ def _read_content(role: str, channel: Channel, content: object, texts: loose.Tex
     for part in loose.items(content):
         if not isinstance(part, dict):
             texts.add(role, channel, part)
+        elif part.get("type") == "text":
+            texts.add(role, channel, part.get("text"))
         elif part.get("type") == "thinking":
             texts.add(role, Channel.REASONING, part.get("thinking"))
         elif part.get("type") in {"image_url", "image"}:

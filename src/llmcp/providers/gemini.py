@@ -164,7 +164,6 @@ def _error_body(refusal: Refusal) -> bytes:
 
 class _UsageAlone(msgspec.Struct):
     usageMetadata: Any = None  # noqa: N815 - the wire's spelling
-    usage_metadata: Any = None
 
 
 _decode_usage = msgspec.json.Decoder(_UsageAlone).decode
@@ -173,10 +172,9 @@ _decode_usage = msgspec.json.Decoder(_UsageAlone).decode
 def _usage_alone(body: bytes) -> object:
     """Read the usage of a response whose vectors nobody needs."""
     try:
-        found = _decode_usage(body)
+        return _decode_usage(body).usageMetadata
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return found.usageMetadata or found.usage_metadata
 
 
 def _spelling(fields: loose.Members, name: str, snake: str) -> str:

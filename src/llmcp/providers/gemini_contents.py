@@ -1,7 +1,7 @@
 """The `contents` format of Gemini: prompts in requests, candidates and usage in responses.
 
 Rules:
-1. Google's JSON takes camelCase and snake_case, and a lone object where an array is meant; all are read.
+1. Requests may be camelCase or snake_case and have a lone object where an array is meant; all are read. Answers are camelCase.
 2. Usage: the prompt count includes cached tokens; tokens of tool prompts are input, thoughts are output. It repeats: the last
    report with counts is the truth.
 3. A `finishReason` may be a number (`enum-encoding=int`); it is kept as the digits that were sent, as two of Google's APIs
@@ -91,14 +91,13 @@ def read_response(value: dict[str, Any], seen: Observation) -> None:
     if value.get("error"):
         seen.error = loose.error_in(value)
         return
-    value = respelled(value)
     seen.model = loose.text(value.get("modelVersion")) or seen.model
     seen.response_id = seen.response_id or loose.text(value.get("responseId"))
     read_usage(value.get("usageMetadata"), seen)
     if loose.mapping(value.get("promptFeedback")).get("blockReason"):
         seen.terminal = True
     for position, candidate in enumerate(loose.objects(value.get("candidates"))):
-        _read_candidate(position, respelled(candidate), seen)
+        _read_candidate(position, candidate, seen)
 
 
 def _read_candidate(position: int, candidate: dict[str, Any], seen: Observation) -> None:
@@ -108,7 +107,7 @@ def _read_candidate(position: int, candidate: dict[str, Any], seen: Observation)
         seen.finish_reasons[position if index is None else index] = str(reason)
         seen.terminal = True
     for part in loose.objects(loose.mapping(candidate.get("content")).get("parts")):
-        _read_output_part(respelled(part), seen)
+        _read_output_part(part, seen)
 
 
 def _read_output_part(part: dict[str, Any], seen: Observation) -> None:
@@ -121,14 +120,14 @@ def _read_output_part(part: dict[str, Any], seen: Observation) -> None:
     name = loose.text(call.get("name"))
     if name:
         seen.tools.append(ToolCall(name))
-    arguments = call.get("args") or call.get("partialArgs") or call.get("partial_args")
+    arguments = call.get("args") or call.get("partialArgs")
     if seen.tools and arguments:
         seen.tools[-1].args_bytes += len(loose.json_text(arguments).encode("utf-8", "surrogatepass"))
 
 
 def read_usage(value: object, seen: Observation) -> None:
     """Replace the usage by a later report, if that has counts at all."""
-    said = respelled(loose.mapping(value))
+    said = loose.mapping(value)
     if not any(key in said for key in _COUNTS):
         return
     thoughts = loose.count(said.get("thoughtsTokenCount"))
