@@ -111,7 +111,7 @@ def expected(row: dict[str, Any]) -> dict[str, Any]:
         outputs += reasoning
     error = e["error"]
     return {
-        "model": e["model"],
+        "model": e["model"] or None,
         "input_tokens": inputs,
         "output_tokens": outputs,
         "cached_tokens": e["cache_read_tokens"],
@@ -122,7 +122,7 @@ def expected(row: dict[str, Any]) -> dict[str, Any]:
         "error": None if error is None else (str(error["type"] or ""), "" if error["code"] is None else str(error["code"])),
         "cost": None if e.get("provider_cost_usd") is None else round(e["provider_cost_usd"] * 1e6),
         "terminal": bool(e["terminal"]) or None,
-        "response_id": e["response_id"],
+        "response_id": e["response_id"] or None,
     }
 
 
@@ -213,7 +213,8 @@ def main() -> int:
     total: collections.Counter[tuple[str, str]] = collections.Counter()
     problems: list[str] = []
     for file in args.files:
-        for line in gzip.open(file, "rt") if file.suffix == ".gz" else file.open():
+        data = file.read_bytes()
+        for line in (gzip.decompress(data) if file.suffix == ".gz" else data).splitlines():
             row = json.loads(line)
             if args.provider and row["provider"] != args.provider:
                 continue

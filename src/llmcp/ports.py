@@ -204,7 +204,6 @@ class AuditLog(Protocol):
         """Let go of the store."""
 
 
-
 class Clock(Protocol):
     """The only source of time. Passed in, so that a test can hold it still."""
 

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmcp.cli.render import JsonFlag, Output, OutputOption, chosen, emit_document, emit_rows, say
-from llmcp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 app = typer.Typer(name="audit", help="Read the decision records.", no_args_is_help=True, rich_markup_mode=None)
+
+# What fits a terminal; CSV has every column.
+_TABLE = (
+    "time",
+    "outcome",
+    "provider",
+    "request_model",
+    "operation",
+    "rules",
+    "input_tokens",
+    "output_tokens",
+    "cost_microusd",
+    "decision_id",
+)
+_POLL_S = 0.2
 
 Since = Annotated[str, typer.Option(help="From when: `30m`, `1h`, `7d`, or an RFC 3339 time.")]
 Until = Annotated[str, typer.Option(help="Until when, in the same forms.")]
@@ -50,15 +65,15 @@ def query(
     Example: llmcp audit query --since 1h --outcome denied -o jsonl
     """
     from llmcp import wiring
-    from llmcp.control.audit import Filters
+    from llmcp.control import audit
 
-    filters = Filters(
-        since=since, until=until, org=org, app=app_name, user=user, provider=provider, model=model, operation=operation,
-        outcome=outcome, rule=rule, decision_id=decision_id, limit=limit,
+    wanted = audit.build_filter(
+        wiring.now(), since=since, until=until, limit=limit, org=org, app=app_name, user=user, provider=provider, model=model,
+        operation=operation, outcome=outcome, rule=rule, decision_id=decision_id,
     )  # fmt: skip
     form = chosen(output, as_json, Output.TABLE)
-    with wiring.audit() as audit:
-        if _emit(audit.query(filters), form) == 0 and form in {Output.TABLE, Output.TEXT}:
+    with wiring.audit_log() as log:
+        if _emit(audit.query(log, wanted), form) == 0 and form in {Output.TABLE, Output.TEXT}:
             say("no record matches")
 
 
@@ -75,18 +90,19 @@ def tail(
     Example: llmcp audit tail -f --outcome denied
     """
     from llmcp import wiring
-    from llmcp.control.audit import Filters
+    from llmcp.control import audit
 
     form = chosen(output, as_json, Output.TEXT)
-    with wiring.audit() as audit:
-        records = audit.tail(Filters(outcome=outcome, limit=max(lines, 1)), lines=lines, follow=follow)
-        if form in {Output.TEXT, Output.TABLE}:
-            for record in records:
-                print(line(record), flush=True)
-        elif form is Output.JSON and follow:
-            _emit(records, Output.JSONL)
-        else:
-            _emit(records, form)
+    if follow and form in {Output.JSON, Output.TABLE}:
+        form = Output.JSONL if form is Output.JSON else Output.TEXT
+    wanted = audit.build_filter(wiring.now(), outcome=outcome, limit=max(lines, 1))
+    with wiring.audit_log() as log:
+        rows, seen = audit.tail(log, wanted)
+        _print(rows if lines else [], form)
+        while follow:
+            wiring.sleep(_POLL_S)
+            rows, seen = audit.tail(log, wanted, seen)
+            _print(rows, form, header=False)
 
 
 @app.command()
@@ -100,11 +116,10 @@ def show(
     Exit 3 when there is none. Example: llmcp audit show d_01…
     """
     from llmcp import wiring
+    from llmcp.control import audit
 
-    with wiring.audit() as audit:
-        record = audit.show(decision_id)
-    if record is None:
-        raise NotFoundError(f"there is no decision `{decision_id}`", fix="`llmcp audit query` lists them")
+    with wiring.audit_log() as log:
+        record = audit.show(log, decision_id)
     emit_document(record, chosen(output, as_json), json.dumps(record, indent=2, ensure_ascii=False))
 
 
@@ -127,10 +142,22 @@ def line(record: dict[str, Any]) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def _emit(records: Iterable[dict[str, Any]], form: Output) -> int:
-    from llmcp.control.audit import COLUMNS, flat
+def _print(rows: list[dict[str, Any]], form: Output, *, header: bool = True) -> None:
+    """Write what `tail` shows now, and let a pipe have it at once."""
+    if form in {Output.TEXT, Output.TABLE}:
+        for row in rows:
+            print(line(row))
+    elif form is Output.CSV and not header:
+        _emit(rows, form, header=False)
+    else:
+        _emit(rows, form)
+    sys.stdout.flush()
+
+
+def _emit(records: Iterable[dict[str, Any]], form: Output, *, header: bool = True) -> int:
+    from llmcp.control.audit import COLUMNS, flat_row
 
     if form in {Output.JSON, Output.JSONL}:
         return emit_rows(records, form, ())
-    rows: Iterator[dict[str, Any]] = (flat(record) for record in records)
-    return emit_rows(rows, form, COLUMNS)
+    rows: Iterator[dict[str, Any]] = (flat_row(record) for record in records)
+    return emit_rows(rows, form, _TABLE if form in {Output.TABLE, Output.TEXT} else COLUMNS, header=header)

@@ -62,7 +62,7 @@ def emit_document(document: object, output: Output, text: str) -> None:
         print(text)
 
 
-def emit_rows(rows: Iterable[Mapping[str, Any]], output: Output, columns: Sequence[str]) -> int:
+def emit_rows(rows: Iterable[Mapping[str, Any]], output: Output, columns: Sequence[str], *, header: bool = True) -> int:
     """Write rows in the chosen form; `columns` are what `csv` and `table` show. Return how many there were."""
     if output is Output.JSON:
         documents = list(rows)
@@ -75,13 +75,14 @@ def emit_rows(rows: Iterable[Mapping[str, Any]], output: Output, columns: Sequen
             count += 1
         return count
     if output is Output.CSV:
-        return _write_csv(rows, columns)
+        return _write_csv(rows, columns, header=header)
     return _write_table([[_cell(row.get(column, "")) for column in columns] for row in rows], columns)
 
 
-def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> int:
+def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, header: bool) -> int:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
+    if header:
+        writer.writerow(columns)
     count = 0
     for row in rows:
         writer.writerow([_spreadsheet_safe(_cell(row.get(column, ""))) for column in columns])

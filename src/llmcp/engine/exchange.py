@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
-from llmcp.core.messages import Observation, RequestEdits, RequestFacts
+from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
 from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
 from llmcp.engine.attribution import read_client, read_labels
 from llmcp.engine.credentials import presented, signed_by_aws
@@ -180,7 +180,9 @@ class Exchange:
 
     def _passes_unread(self, endpoint: Endpoint, head: RequestHead) -> bool:
         """Tell whether the body is an upload that nothing reads: it is streamed through instead of held in memory."""
-        if endpoint.inspectable or endpoint.unified or head.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
+        if head.method not in {"POST", "PUT", "PATCH"} or endpoint.unified:
+            return False
+        if endpoint.inspectable and endpoint.operation is not Operation.FILES:
             return False
         return not _is_json(header(head.headers, b"content-type"))
 

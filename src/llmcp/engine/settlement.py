@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmcp.core.estimate import tokens_in
+from llmcp.core.estimate import complete_usage
 from llmcp.core.messages import Operation, Usage
 from llmcp.core.records import (
     DecisionRecord,
@@ -122,35 +122,15 @@ def _error_type(progress: Progress) -> str:
 
 def _usage(progress: Progress) -> tuple[Usage, UsageSource]:
     """Return what is charged for, and who counted it."""
-    seen = progress.seen
-    if seen is None or progress.status >= _ERROR_FROM:
+    seen, endpoint = progress.seen, progress.endpoint
+    if seen is None or endpoint is None or progress.status >= _ERROR_FROM:
         return Usage(), UsageSource.NONE
-    usage = seen.usage
-    reported = usage.known()
-    endpoint = progress.endpoint
-    charged = endpoint is not None and endpoint.operation in _CHARGED and endpoint.inspectable
-    streamed = progress.facts.stream or seen.events > 0
-    cut_short = progress.broken or progress.cut or (streamed and not seen.terminal)
-    if reported and not (charged and cut_short):
-        return usage, UsageSource.PROVIDER
-    if not charged or (seen.error is not None and not reported and not seen.text_bytes):
-        return usage, UsageSource.PROVIDER if reported else UsageSource.NONE
-    args_bytes = sum(call.args_bytes for call in seen.tools)
-    guessed = tokens_in(seen.text_bytes + seen.reasoning_bytes + args_bytes)
-    if reported and (usage.output_tokens or 0) >= guessed:
-        return usage, UsageSource.PROVIDER
-    guessed_input = usage.input_tokens if usage.input_tokens is not None else tokens_in(progress.facts.text_bytes())
-    return (
-        Usage(
-            input_tokens=guessed_input,
-            output_tokens=max(guessed, usage.output_tokens or 0),
-            cached_tokens=usage.cached_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
-            cache_write_1h_tokens=usage.cache_write_1h_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-        ),
-        UsageSource.ESTIMATED,
-    )
+    if endpoint.operation in _CHARGED and endpoint.inspectable and (seen.error is None or seen.text_bytes):
+        if not seen.events:
+            # A whole body that came to its end is its own end of stream.
+            seen.terminal = seen.terminal or not progress.broken
+        return complete_usage(progress.facts, seen)
+    return (seen.usage, UsageSource.PROVIDER) if seen.usage.known() else (Usage(), UsageSource.NONE)
 
 
 def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:

@@ -6,7 +6,7 @@ Rules:
    provider or comes in files is not, and said to be skipped.
 3. A form's boundary stands in a header that a dialect does not see, so a form is searched for its fields wherever they
    stand; one that names `model` twice, or in an encoded form, is refused.
-4. An answer's `model`, `id` and `usage` are read where it has them. A thread run's events carry no text that counts.
+4. An answer's `model`, `id` and `usage` are read where it has them, a stream's from its last event.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _FORM_FIELD = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _FORM_END = re.compile(rb"\r?\n--")
+# Of a run, its last event; a step's usage is part of its run's. Of audio and images, the event that has it all.
+_LAST_EVENT = re.compile(r"thread\.run\.(?:completed|incomplete|failed|cancelled|expired)|(?!thread\.).*\.(?:done|completed)")
 _TEXT_FIELDS = frozenset({b"prompt", b"input", b"instructions"})
 _INSPECTED = frozenset({Operation.IMAGES, Operation.AUDIO, Operation.MODERATION})
 
@@ -78,7 +80,7 @@ class OpenAiMisc:
             return RequestFacts(model=endpoint.model, inspected=inspected, skipped=skipped)
         if body.lstrip()[:2] == b"--":
             return _read_form(endpoint, body, inspected, skipped)
-        if not endpoint.json_body and (endpoint.kind != "stateful" or body.lstrip()[:1] != b"{"):
+        if not endpoint.json_body and (body.lstrip()[:1] != b"{" or not (inspected or endpoint.kind == "stateful")):
             return RequestFacts(model=endpoint.model, inspected=inspected, skipped=skipped)
         wire = _REQUEST.read_request(body, GOVERNED)
         texts, lost = read_inputs(wire.input, "input")
@@ -115,7 +117,7 @@ class OpenAiMisc:
             seen.terminal = True
         elif frame.name == "error":
             seen.error = read_error(loads(frame.data), whole=True)
-        elif (kind := frame.name or "").endswith((".done", ".completed")) and not kind.startswith("thread."):
+        elif _LAST_EVENT.fullmatch(frame.name):
             self._read(frame.data, seen)
             seen.terminal = True
 

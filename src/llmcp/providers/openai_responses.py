@@ -1,7 +1,7 @@
 """The Responses API: create, compact, input_tokens, and stored responses read back.
 
 Rules:
-1. Texts come from deltas; the final response's own output is read for text only where no delta came (some hosts send none).
+1. Texts come from deltas; where the final response (or, where that is empty, its finished items) holds more, that counts.
 2. A tool call is known from `output_item.added` on, before its arguments. Besides functions and custom tools, calls that the
    client carries out count as tool calls under the tool's type (`local_shell`, `apply_patch` …): a rule about them must bind.
    Tools the provider runs itself are not called by the client and do not count.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmcp.core.messages import Channel, Operation, RequestFacts, Text
+from llmcp.core.messages import Channel, Observation, Operation, RequestFacts, Text
 from llmcp.errors import NotEditableError
 from llmcp.providers import openai_edit, openai_errors
 from llmcp.providers.lenient import Reader, loads, number, request_model, truth
@@ -27,7 +27,7 @@ from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
     from llmcp.core.http import Headers, Respond
-    from llmcp.core.messages import Observation, RequestEdits, ToolCall
+    from llmcp.core.messages import RequestEdits, ToolCall
     from llmcp.ports import Endpoint, Frame, Framing, Refusal
 
 GOVERNED = frozenset(
@@ -193,7 +193,7 @@ class OpenAiResponses:
         response, dropped = _RESPONSE.read(body)
         seen.unreadable += dropped
         if response is not None:
-            _see_response(seen, response, with_texts=True)
+            _see_response(seen, response)
             seen.terminal = True
 
     def refuse(self, refusal: Refusal) -> Respond:
@@ -240,18 +240,17 @@ def _see_event(seen: Observation, kind: str, event: Event, data: bytes) -> None:
     if (channel := _TEXT_DELTAS.get(kind)) is not None:
         if event.delta:
             seen.add_text(channel, event.delta)
-            seen.scratch["deltas"] = True
     elif kind in _ARGUMENT_DELTAS:
         see_piece(seen, _key(event), None, None, event.delta)
     elif kind in _ITEM_EVENTS:
         if event.item is not None:
             _see_call(seen, _key(event), event.item, done=kind == "response.output_item.done")
-            if kind == "response.output_item.done" and "deltas" not in seen.scratch:
+            if kind == "response.output_item.done":
                 seen.scratch.setdefault("items", []).append(event.item)
     elif kind in _LAST_EVENTS:
         seen.terminal = True
         if event.response is not None:
-            _see_response(seen, event.response, with_texts="deltas" not in seen.scratch)
+            _see_response(seen, event.response)
     elif kind in _FIRST_EVENTS:
         if event.response is not None:
             _identify(seen, event.response)
@@ -264,13 +263,12 @@ def _key(event: Event) -> tuple[object, ...]:
 
 
 def _identify(seen: Observation, response: Response) -> None:
-    if not seen.model and response.model:
-        seen.model = response.model
-    if not seen.response_id and response.id:
-        seen.response_id = response.id
+    seen.model = response.model or seen.model
+    seen.response_id = response.id or seen.response_id
 
 
-def _see_response(seen: Observation, response: Response, *, with_texts: bool) -> None:
+def _see_response(seen: Observation, response: Response) -> None:
+    """Read a whole response, or the one that ends a stream."""
     _identify(seen, response)
     if response.status:
         seen.finish_reasons[0] = response.status
@@ -279,15 +277,18 @@ def _see_response(seen: Observation, response: Response, *, with_texts: bool) ->
     if response.error:
         seen.error = read_error({"error": response.error}, whole=True)
     items = response.output or seen.scratch.pop("items", [])
+    whole = Observation(keep_text=seen.keep_text)
     for index, item in enumerate(items):
         # Streams may have told of this call before, under this place in the output.
         _see_call(seen, ("item", index), item, done=True)
-        if with_texts:
-            _see_texts(seen, item)
+        _see_texts(whole, item)
+    if whole.text_bytes > seen.text_bytes:
+        seen.text_bytes, seen.texts = whole.text_bytes, whole.texts
+    seen.reasoning_bytes = max(seen.reasoning_bytes, whole.reasoning_bytes)
 
 
 def _see_texts(seen: Observation, item: Item) -> None:
-    if item.type == "message":
+    if item.type == "message" and item.role != "user":
         see_content(seen, Channel.TEXT, item.content)
     elif item.type == "reasoning":
         see_content(seen, Channel.REASONING, item.summary)

@@ -150,6 +150,10 @@ class CatalogSurface:
         entry = self._catalog.entries.get(provider)
         return entry.auth if entry else "bearer"
 
+    def keyless(self, provider: str) -> bool:
+        """See `Surface.keyless`."""
+        return self.auth(provider) == "none"
+
     def providers(self) -> tuple[str, ...]:
         """Return the names of all providers, in the catalog's order."""
         return tuple(self._catalog.entries)
@@ -158,7 +162,7 @@ class CatalogSurface:
         try:
             target = _without_virtual_keys(parse_target(raw))
         except BadTargetError as error:
-            return self._refuse("anthropic" if says_anthropic else "openai", f"the request target is refused: {error}")
+            return self._refuse(("anthropic" if says_anthropic else "openai",), f"the request target is refused: {error}")
         if not target.normal:
             return _hello() if method in _READING else None
         prefix = target.normal[1:].partition("/")[0]
@@ -177,20 +181,20 @@ class CatalogSurface:
         if entry.host == "azure":
             resource = rest.normal[1:].partition("/")[0]
             if not _RESOURCE.fullmatch(resource):
-                return self._refuse(entry.dialects[0], "the path must name the Azure resource: `/azure/{resource}/openai/…`")
+                return self._refuse(entry.dialects, "the path must name the Azure resource: `/azure/{resource}/openai/…`")
             rest = rest.below()
         elif entry.host == "vertex":
             location = _LOCATION.search(rest.normal)
             resource = location[1] if location else ""
         if not self._base_url(entry):
-            return self._refuse(entry.dialects[0], _unset(entry))
+            return self._refuse(entry.dialects, _unset(entry))
         credential = ""
         if entry.name == "gemini":
             rest, credential = _without_key(rest)
         target = join(self._base_path(entry), entry.api_path, rest.path, verbatim=entry.verbatim) + rest.query
         endpoint = self._match(method, entry.dialects, rest)
         if endpoint is None:
-            dialect = self._rows[entry.dialects[0]][0].dialect
+            dialect = self._first_dialect(entry.dialects)
             endpoint = Endpoint(entry.name, dialect, Operation.OTHER, "", json_body=False, inspectable=False)
         return replace(endpoint, provider=entry.name, target=target or "/", resource=resource, credential=credential)
 
@@ -259,9 +263,11 @@ class CatalogSurface:
         s = self._settings.get(entry.name, _NO_SETTINGS)
         return Timeouts(s.connect_s, s.first_byte_s, s.idle_s, s.total_s)
 
-    def _refuse(self, family: str, message: str) -> Respond:
-        rows = self._rows.get(family) or self._rows["openai"]
-        return rows[0].dialect.refuse(Refusal(RefusalKind.BAD_REQUEST, message, ""))
+    def _first_dialect(self, families: tuple[str, ...]) -> ProviderDialect:
+        return next(self._rows[f][0].dialect for f in (*families, "openai") if f in self._rows)
+
+    def _refuse(self, families: tuple[str, ...], message: str) -> Respond:
+        return self._first_dialect(families).refuse(Refusal(RefusalKind.BAD_REQUEST, message, ""))
 
 
 _NO_SETTINGS = ProviderSettings()

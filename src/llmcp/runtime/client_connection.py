@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from llmcp.runtime.chunked import ChunkedDecoder
 from llmcp.runtime.half_closed import HalfClosed
-from llmcp.runtime.http1 import CHUNKED, HttpRefusalError, check_partial, parse_head
+from llmcp.runtime.http1 import CHUNKED, HeadReader, HttpRefusalError, check_partial
 from llmcp.runtime.render import own_answer, refusal_answer, respond_bytes
 from llmcp.runtime.turn import Turn
 
@@ -59,6 +59,7 @@ class ClientConnection(asyncio.Protocol):
         self._phase = _Phase.HEAD
         self._buffer = b""
         self._scanned = 0
+        self._heads = HeadReader()
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
         self._turn: Turn | None = None
@@ -138,6 +139,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._client_ip = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._heads = HeadReader(self._client_ip)
         if not self._gateway.admit(self):
             self._answer(own_answer(503, "llmcp: too many connections", "llmcp_unavailable"), close=True)
 
@@ -248,7 +250,7 @@ class ClientConnection(asyncio.Protocol):
         end += 4
         self._buffer = buffer[end:]
         self._scanned = 0
-        self._begin(parse_head(buffer[:end], self._client_ip))
+        self._begin(self._heads.read(buffer[:end]))
         return True
 
     def _begin(self, request: IncomingRequest) -> None:

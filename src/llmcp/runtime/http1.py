@@ -31,6 +31,8 @@ _METHOD_MAX = 32
 # llhttp has no bound of its own; 256 is twice what any SDK sends.
 _HEADERS_MAX = 256
 _LENGTH_DIGITS_MAX = 18
+_KNOWN_MAX = 64
+_UNSAID = -2
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]"
@@ -71,73 +73,97 @@ class IncomingRequest:
     upgrade: bool
 
 
-class _HeadReader:
-    """What httptools calls back into; `special` are the headers that this module acts on."""
+class _Callbacks:
+    """What llhttp reports."""
 
-    __slots__ = ("headers", "special", "url")
+    __slots__ = ("headers", "url")
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
-        self.special: list[tuple[bytes, bytes]] = []
         self.url = b""
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        pair = (name.lower(), value)
-        self.headers.append(pair)
-        if pair[0] in _SPECIAL:
-            self.special.append(pair)
-
-    def on_body(self, body: bytes) -> None:  # pragma: no cover - the head alone is fed
-        """Nothing after the head is given to this parser."""
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
 
 
-def parse_head(raw: bytes, client_ip: str = "") -> IncomingRequest:
-    """Read a whole head, its empty line included.
+class HeadReader:
+    """Reads the heads of one connection.
 
-    Raises: HttpRefusalError with the status to answer.
+    A client repeats most of its lines from request to request: those that both parsers accepted once are known by their bytes.
     """
-    matched = _HEAD.fullmatch(raw)
-    if matched is None:
-        raise _diagnose(raw)
-    reader = _HeadReader()
-    parser = httptools.HttpRequestParser(reader)
-    try:
-        parser.feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserInvalidMethodError as exc:
-        raise HttpRefusalError(501, "the request method is not known here") from exc
-    except httptools.HttpParserError as exc:
-        raise HttpRefusalError(400, f"the request head is malformed ({exc})") from exc
-    if len(reader.headers) > _HEADERS_MAX:
-        raise HttpRefusalError(431, f"the request has more than {_HEADERS_MAX} header lines")
-    if reader.url != matched[2] or len(reader.headers) != raw.count(b"\r\n") - 2:
-        raise HttpRefusalError(400, "the request head can be read in more than one way")
-    if b" \r\n" in raw or b"\t\r\n" in raw:
-        reader.headers = [(name, value.rstrip(b" \t")) for name, value in reader.headers]
-        reader.special = [(name, value.rstrip(b" \t")) for name, value in reader.special]
-    method = matched[1].decode("ascii")
-    return _frame(method, matched[2].decode("ascii"), int(matched[3]), reader, client_ip)
+
+    __slots__ = ("_client_ip", "_known", "_line", "_request_line")
+
+    def __init__(self, client_ip: str = "") -> None:
+        self._client_ip = client_ip
+        self._known: dict[bytes, tuple[bytes, bytes]] = {}
+        self._line = b""
+        self._request_line = ("", "", 1)
+
+    def read(self, raw: bytes) -> IncomingRequest:
+        """Read a whole head, its empty line included.
+
+        Raises: HttpRefusalError with the status to answer.
+        """
+        first, *lines = raw[:-4].split(b"\r\n")
+        known = self._known
+        try:
+            if first != self._line:
+                self._learn(first, lines)
+            headers = tuple(map(known.__getitem__, lines))
+        except KeyError:
+            self._learn(first, lines)
+            headers = tuple(map(known.__getitem__, lines))
+        if len(known) > _KNOWN_MAX:
+            known.clear()
+        method, target, minor = self._request_line
+        return _frame(RequestHead(method, target, headers, self._client_ip), minor)
+
+    def _learn(self, first: bytes, lines: list[bytes]) -> None:
+        """Let both parsers read the lines that are new, under the request line."""
+        if len(lines) > _HEADERS_MAX:
+            raise HttpRefusalError(431, f"the request has more than {_HEADERS_MAX} header lines")
+        known = self._known
+        fresh = [line for line in lines if line not in known]
+        part = b"\r\n".join((first, *fresh, b"", b""))
+        matched = _HEAD.fullmatch(part)
+        if matched is None:
+            raise _diagnose(first, fresh)
+        callbacks = _Callbacks()
+        try:
+            httptools.HttpRequestParser(callbacks).feed_data(part)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserInvalidMethodError as exc:
+            raise HttpRefusalError(501, "the request method is not known here") from exc
+        except httptools.HttpParserError as exc:
+            raise HttpRefusalError(400, f"the request head is malformed ({exc})") from exc
+        if callbacks.url != matched[2] or len(callbacks.headers) != len(fresh):
+            raise HttpRefusalError(400, "the request head can be read in more than one way")
+        method, target = matched[1].decode("ascii"), matched[2].decode("ascii")
+        if not (target.startswith("/") or (target == "*" and method == "OPTIONS")):
+            raise HttpRefusalError(400, "the request target must be a path: this is a gateway, not a forward proxy")
+        self._line = first
+        self._request_line = (method, target, int(matched[3]))
+        known.update(zip(fresh, callbacks.headers, strict=True))
 
 
-def _frame(method: str, target: str, minor: int, reader: _HeadReader, client_ip: str) -> IncomingRequest:
-    """Check target and host, and read the framing headers."""
-    if not (target.startswith("/") or (target == "*" and method == "OPTIONS")):
-        raise HttpRefusalError(400, "the request target must be a path: this is a gateway, not a forward proxy")
+def _frame(head: RequestHead, minor: int) -> IncomingRequest:
+    """Read the headers that say where the body ends and what becomes of the connection."""
     hosts = 0
-    length = -2
+    length = _UNSAID
     keep_alive = minor == 1
     expects_continue = upgrade = False
-    for name, value in reader.special:
+    for name, value in [pair for pair in head.headers if pair[0] in _SPECIAL]:
         if name == b"host":
             hosts += 1
             if _HOST.fullmatch(value) is None:
                 raise HttpRefusalError(400, "the host header is empty or malformed")
         elif name == b"connection":
-            if b"close" in _tokens(value):
+            if value != b"keep-alive" and b"close" in _tokens(value):
                 keep_alive = False
         elif name == b"content-length":
             length = _read_length(value, length)
@@ -151,8 +177,7 @@ def _frame(method: str, target: str, minor: int, reader: _HeadReader, client_ip:
             upgrade = upgrade or any(token != b"h2c" for token in _tokens(value))
     if hosts != 1 and (hosts or minor):
         raise HttpRefusalError(400, "a request must have exactly one host header")
-    head = RequestHead(method, target, tuple(reader.headers), client_ip)
-    length = 0 if length == -2 else length  # noqa: PLR2004  # -2: no header said anything
+    length = 0 if length == _UNSAID else length
     return IncomingRequest(head, minor, length, keep_alive, expects_continue and length != 0, upgrade)
 
 
@@ -209,18 +234,16 @@ def _check_request_line(line: bytes) -> None:
         raise HttpRefusalError(414, f"the request target is longer than {_TARGET_MAX} bytes")
 
 
-def _diagnose(raw: bytes) -> HttpRefusalError:
+def _diagnose(first: bytes, lines: list[bytes]) -> HttpRefusalError:
     """Find the words for a head that the grammar refused."""
-    lines = raw[:-4].split(b"\r\n")
-    if any(b"\n" in line or b"\r" in line for line in lines):
+    if any(b"\n" in line or b"\r" in line for line in (first, *lines)):
         return HttpRefusalError(400, _CRLF_WORDS)
     try:
-        _check_request_line(lines[0])
+        _check_request_line(first)
     except HttpRefusalError as exc:
         return exc
-    for line in lines[1:]:
-        if line[:1] in (b" ", b"\t"):
-            return HttpRefusalError(400, "a header value must not continue on a new line")
-        if _HEADER_LINE.fullmatch(line) is None:
-            return HttpRefusalError(400, "a header line must be `name: value` without control bytes or a space before the colon")
+    if any(line[:1] in (b" ", b"\t") for line in lines):
+        return HttpRefusalError(400, "a header value must not continue on a new line")
+    if any(_HEADER_LINE.fullmatch(line) is None for line in lines):
+        return HttpRefusalError(400, "a header line must be `name: value` without control bytes or a space before the colon")
     return HttpRefusalError(400, "the request head is malformed")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _INTERIM_MAX = 16
 _LENGTH_DIGITS_MAX = 18
-_SMALL = 65536
+_HEAD_TOO_LARGE = "its headers are too large"
 _FIRST_FINAL_STATUS = 200
 
 
@@ -63,9 +63,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._head: ResponseHead | None = None
         self._fresh_head: ResponseHead | None = None
         self._keep_alive = False
-        self._head_fed = 0
+        self._head_bytes = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
         self._pieces: list[bytes] = []
         self._interims = 0
         self._interim = False
@@ -183,12 +182,12 @@ class UpstreamConnection(asyncio.Protocol):
                 self._invalid(str(cause) if isinstance(cause, _InvalidResponseError) else str(exc))
                 return
             self._excess = True
-        if self._head is None:
-            self._head_fed += len(data)
-            if self._head_fed > self._pool.header_bytes:
-                self._invalid("its headers are too large")
+        if self._head is not None:
+            self._deliver(call)
             return
-        self._deliver(call)
+        self._head_bytes += len(data)
+        if self._head_bytes > self._pool.header_bytes:
+            self._invalid(_HEAD_TOO_LARGE)
 
     def _deliver(self, call: UpstreamCall) -> None:
         """Hand over what was parsed; give the connection back first, so that the next request may have it."""
@@ -266,12 +265,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers are counted and dropped."""
-        self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > self._pool.header_bytes:
-            msg = "its headers are too large"
-            raise _InvalidResponseError(msg)
         if self._head is None:
             self._headers.append((name.lower(), value))
+            return
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > self._pool.header_bytes:
+            raise _InvalidResponseError(_HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Decide how the body is framed."""
@@ -287,7 +286,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._interim = True
             self._headers = []
             return
-        until_close = _read_framing(self._headers, parser.get_http_version())
+        until_close = _read_framing(self._headers, parser.get_http_version(), self._pool.header_bytes)
         self._head = self._fresh_head = (status, tuple(self._headers))
         self._keep_alive = parser.should_keep_alive()
         self._bodiless = call.method == "HEAD" or status in BODILESS
@@ -329,21 +328,24 @@ class UpstreamConnection(asyncio.Protocol):
             listener.upstream_failed(kind, why)
 
 
-def _read_framing(headers: list[tuple[bytes, bytes]], version: str) -> bool:
-    """Check an answer's framing headers; tell whether its body lasts until the connection closes."""
-    lengths = codings = 0
+def _read_framing(headers: list[tuple[bytes, bytes]], version: str, limit: int) -> bool:
+    """Check an answer's size and framing headers; tell whether its body lasts until the connection closes."""
+    said = size = 0
     for name, value in headers:
+        size += len(name) + len(value)
         if name == b"content-length":
-            lengths += 1
+            said += 1
             if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
                 msg = "its content-length is malformed"
                 raise _InvalidResponseError(msg)
         elif name == b"transfer-encoding":
-            codings += 1
+            said += 1
             if value.lower() != b"chunked" or version != "1.1":
                 msg = "its transfer-encoding is not known here"
                 raise _InvalidResponseError(msg)
-    if lengths + codings > 1:
+    if said > 1:
         msg = "its length is said more than once"
         raise _InvalidResponseError(msg)
-    return lengths + codings == 0
+    if size > limit:
+        raise _InvalidResponseError(_HEAD_TOO_LARGE)
+    return not said

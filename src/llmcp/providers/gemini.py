@@ -1,0 +1,284 @@
+"""Gemini's dialect, at Google AI and on Vertex.
+
+Rules:
+1. The path names the model and the verb; whether a stream is SSE or one JSON array is the query's business (`alt=sse`).
+2. Governed fields stand in `generationConfig`; where both spellings of one field are sent the request is refused.
+3. `predict` and the live API are known but not read.
+4. A refusal in a JSON-array stream is a last element and the closing bracket; it begins with the comma that parts it from the
+   elements before, so at least one must have been sent.
+
+Source: Gemini API reference, "Generating content", "Troubleshooting"; Google's error model (`google.rpc.Status`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from llmcp.core.http import Respond
+from llmcp.core.messages import Operation, RequestFacts
+from llmcp.engine import jsonspan
+from llmcp.errors import MalformedRequestError
+from llmcp.ports import Framing, RefusalKind
+from llmcp.providers import gemini_contents, loose, splice
+from llmcp.providers.route import Route
+
+if TYPE_CHECKING:
+    from llmcp.core.http import Headers
+    from llmcp.core.messages import Observation, RequestEdits
+    from llmcp.ports import Endpoint, Frame, Refusal
+
+GENERATE, EMBED, COUNT_TOKENS, CACHE, BATCH, RESOURCE, OPAQUE = (
+    "generate",
+    "embed",
+    "count_tokens",
+    "cache",
+    "batch",
+    "resource",
+    "opaque",
+)
+_POST = frozenset({"POST"})
+# Other publishers' models on Vertex, and the OpenAI-like paths, are other dialects' business.
+_OWN = r"(?!.*/publishers/(?!google/))(?!.*/openai/)"
+_MODEL = _OWN + r".*/(?:models|tunedmodels|endpoints)/(?P<model>[^/:]+)"
+_WRITES = frozenset({"POST", "PATCH"})
+
+ROUTES: tuple[Route, ...] = (
+    Route(_MODEL + r":generatecontent", Operation.CHAT, GENERATE, stream=False, methods=_POST),
+    Route(_MODEL + r":streamgeneratecontent", Operation.CHAT, GENERATE, stream=True, methods=_POST),
+    Route(_MODEL + r":generateanswer", Operation.CHAT, OPAQUE, inspectable=False, methods=_POST),
+    Route(_MODEL + r":(?:embedcontent|batchembedcontents)", Operation.EMBEDDINGS, EMBED, methods=_POST),
+    Route(_MODEL + r":counttokens", Operation.COUNT_TOKENS, COUNT_TOKENS, methods=_POST),
+    Route(_MODEL + r":(?:batchgeneratecontent|asyncbatchembedcontent)", Operation.BATCHES, BATCH, methods=_POST),
+    Route(_MODEL + r":(?:raw|streamraw)?predict", Operation.OTHER, OPAQUE, inspectable=False, methods=_POST),
+    Route(_MODEL + r":predictlongrunning", Operation.IMAGES, OPAQUE, inspectable=False, methods=_POST),
+    Route(_MODEL + r":.*", Operation.OTHER, OPAQUE, inspectable=False),
+    Route(r".*/publishers/(?!google/|anthropic/)[^/]+/models/(?P<model>[^/:]+):.*", Operation.CHAT, OPAQUE, inspectable=False),
+    Route(_OWN + r".*/cachedcontents(?:/[^/]+)?", Operation.OTHER, CACHE, methods=_WRITES),
+    Route(_OWN + r".*/cachedcontents(?:/.*)?", Operation.OTHER, RESOURCE, json_body=False),
+    Route(_OWN + r".*/(?:batches|batchpredictionjobs|operations)(?:/.*)?", Operation.BATCHES, RESOURCE, json_body=False),
+    Route(_OWN + r".*/files(?:[/:].*)?", Operation.FILES, RESOURCE, json_body=False),
+    Route(_OWN + r".*/(?:models|tunedmodels)(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False),
+)
+
+_GOVERNED = frozenset(
+    {
+        *("model", "contents", "content", "requests", "tools", "generationConfig", "generation_config"),
+        *("systemInstruction", "system_instruction", "generateContentRequest", "generate_content_request"),
+    }
+)
+_GOVERNED_CONFIG = frozenset({"maxOutputTokens", "max_output_tokens", "temperature", "topP", "top_p"})
+_CONFIG = ("generationConfig", "generation_config")
+_PLACES: dict[str, splice.Place] = {
+    "max_tokens": (_CONFIG, ("maxOutputTokens", "max_output_tokens")),
+    "temperature": (_CONFIG, ("temperature",)),
+    "top_p": (_CONFIG, ("topP", "top_p")),
+}
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class GeminiDialect:
+    """See the module's rules."""
+
+    name = "gemini"
+
+    def read_request(self, endpoint: Endpoint, body: bytes) -> RequestFacts:
+        """See `ports.ProviderDialect`."""
+        if endpoint.kind in {RESOURCE, OPAQUE} or not endpoint.inspectable:
+            return loose.unread(endpoint, body)
+        fields = loose.Members(body)
+        fields.once(_GOVERNED)
+        return _read_request(endpoint, fields)
+
+    def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:
+        """See `ports.ProviderDialect`."""
+        if endpoint.kind not in {GENERATE, EMBED, COUNT_TOKENS} or not endpoint.inspectable:
+            raise splice.not_editable(next((name for name, _ in edits.fields), "tools"))
+        target, edits = splice.model_in_path(endpoint, edits)
+        if edits.fields and endpoint.kind != GENERATE:
+            raise splice.not_editable(edits.fields[0][0])
+        body = splice.set_fields(body, edits, _PLACES)
+        return target, _strip_tools(body, edits.strip_tools) if edits.strip_tools else body
+
+    def read_event(self, endpoint: Endpoint, frame: Frame, seen: Observation) -> None:  # noqa: ARG002 - one format only
+        """See `ports.ProviderDialect`."""
+        if not frame.data:
+            return
+        seen.events += 1
+        value = loose.decode_object(frame.data)
+        if value is None:
+            seen.unreadable += 1
+        else:
+            gemini_contents.read_response(value, seen)
+
+    def read_body(self, endpoint: Endpoint, status: int, headers: Headers, body: bytes, seen: Observation) -> None:  # noqa: ARG002
+        """See `ports.ProviderDialect`."""
+        if status >= loose.FIRST_ERROR_STATUS:
+            seen.error = loose.provider_error(body)
+        elif endpoint.kind == EMBED:
+            gemini_contents.read_usage(_usage_alone(body), seen)
+        else:
+            self._read_value(endpoint, body, seen)
+
+    def _read_value(self, endpoint: Endpoint, body: bytes, seen: Observation) -> None:
+        value = loose.decode(body)
+        if not isinstance(value, (dict, list)):
+            seen.unreadable += 1 if endpoint.kind == GENERATE else 0
+        elif endpoint.kind == GENERATE:
+            for part in loose.objects(value):
+                gemini_contents.read_response(part, seen)
+        elif isinstance(value, dict):
+            loose.read_resource(value, seen)
+
+    def refuse(self, refusal: Refusal) -> Respond:
+        """See `ports.ProviderDialect`."""
+        return Respond(refusal.status, ((b"content-type", b"application/json; charset=UTF-8"),), _error_body(refusal))
+
+    def refuse_in_stream(self, endpoint: Endpoint, refusal: Refusal, framing: Framing) -> bytes:  # noqa: ARG002
+        """See `ports.ProviderDialect` and rule 4."""
+        if framing is Framing.JSON_ARRAY:
+            return b",\n" + _error_body(refusal) + b"\n]"
+        return b"data: " + _error_body(refusal) + b"\n\n" if framing is Framing.SSE else b""
+
+
+def _error_body(refusal: Refusal) -> bytes:
+    error: dict[str, Any] = {"code": refusal.status, "message": refusal.message, "status": _STATUSES[refusal.status]}
+    reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refusal.kind.value, "domain": "llmcp"}
+    error["details"] = [reason]
+    if refusal.kind is RefusalKind.BUDGET:
+        error["details"].append({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []})
+    return msgspec.json.encode({"error": error})
+
+
+class _UsageAlone(msgspec.Struct):
+    usageMetadata: Any = None  # noqa: N815 - the wire's spelling
+
+
+_decode_usage = msgspec.json.Decoder(_UsageAlone).decode
+
+
+def _usage_alone(body: bytes) -> object:
+    """Read the usage of a response whose vectors nobody needs."""
+    try:
+        return _decode_usage(body).usageMetadata
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _spelling(fields: loose.Members, name: str, snake: str) -> str:
+    """Return which spelling of a member stands in the request. Raises MalformedRequestError for both."""
+    if snake not in fields:
+        return name
+    if name in fields:
+        raise MalformedRequestError(f"`{name}` is ambiguous", why=f"it also stands there as `{snake}`", fix=f"send `{name}` once")
+    return snake
+
+
+def _read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+    inner = fields.inner(_spelling(fields, "generateContentRequest", "generate_content_request"))
+    if list(inner.names()):
+        inner.once(_GOVERNED)
+        return _read_request(endpoint, inner)
+    texts = loose.Texts()
+    gemini_contents.read_contents("system", fields.value(_spelling(fields, "systemInstruction", "system_instruction")), texts)
+    turns = gemini_contents.read_contents("user", fields.value("contents"), texts)
+    turns += gemini_contents.read_contents("user", fields.value("content"), texts)
+    for request in loose.objects(fields.value("requests")) + _batched(fields):
+        turns += gemini_contents.read_contents("user", request.get("content"), texts)
+        turns += gemini_contents.read_contents("user", request.get("contents"), texts)
+        gemini_contents.read_contents("system", gemini_contents.respelled(request).get("systemInstruction"), texts)
+    if "cachedContent" in fields or "cached_content" in fields:
+        texts.skip("cachedContent", "kept by the provider")
+    config = fields.inner(_spelling(fields, *_CONFIG))
+    config.once(_GOVERNED_CONFIG)
+    return RequestFacts(
+        model=endpoint.model or fields.string("model").rpartition("/")[2],
+        stream=bool(endpoint.stream),
+        max_tokens=config.whole(_spelling(config, "maxOutputTokens", "max_output_tokens")),
+        temperature=config.number("temperature"),
+        tools=tuple(gemini_contents.tool_names(fields.value("tools"))),
+        texts=texts.texts(),
+        turns=turns,
+        skipped=texts.skipped(),
+    )
+
+
+def _batched(fields: loose.Members) -> list[dict[str, Any]]:
+    """Return the requests of a batch that carries them inline."""
+    batch = gemini_contents.respelled(loose.mapping(fields.value("batch")))
+    source = gemini_contents.respelled(loose.mapping(batch.get("inputConfig")))
+    return [loose.mapping(r.get("request")) for r in loose.objects(loose.mapping(source.get("requests")).get("requests"))]
+
+
+def _strip_tools(body: bytes, stripped: frozenset[str]) -> bytes:
+    """Take functions and built-in tools out, then what is left empty; a tool config that names one of them goes as well."""
+    try:
+        span = jsonspan.find(body, ("tools",))
+        if span is None:
+            return body
+        spans = jsonspan.elements(body, span.start) if body[span.start : span.start + 1] == b"[" else [span]
+        kept = [_strip_tool(body[s.start : s.end], stripped) for s in spans]
+        if all(new == body[s.start : s.end] for new, s in zip(kept, spans, strict=True)):
+            return body
+        gone = {i for i, new in enumerate(kept) if not new}
+        config = _tool_config(body)
+        names = loose.strings(config, opaque=frozenset())
+        drop: set[str] = set() if stripped.isdisjoint(names) else {"toolConfig", "tool_config"}
+        if len(gone) == len(spans):
+            return jsonspan.apply(body, jsonspan.remove_members(body, {"tools", "toolConfig", "tool_config"}))
+        # From the last one on, so that the spans before stay where they are.
+        for s, new in reversed([*zip(spans, kept, strict=True)]):
+            body = body[: s.start] + (new or body[s.start : s.end]) + body[s.end :]
+        if gone:
+            body = jsonspan.apply(body, jsonspan.remove_elements(body, span.start, gone))
+        return jsonspan.apply(body, jsonspan.remove_members(body, drop)) if drop else body
+    except ValueError:
+        raise splice.unreadable() from None
+
+
+def _strip_tool(tool: bytes, stripped: frozenset[str]) -> bytes:
+    """Return one tool without what is stripped of it; b'' where nothing is left."""
+    if tool[:1] != b"{":
+        return tool
+    gone: set[str] = set()
+    present = jsonspan.members(tool)
+    for member in reversed(present):
+        if gemini_contents.camel(member.key) != "functionDeclarations":
+            gone |= {member.key} if gemini_contents.camel(member.key) in stripped else set()
+            continue
+        if tool[member.value : member.value + 1] == b"[":
+            spans = jsonspan.elements(tool, member.value)
+            names = [loose.text(loose.mapping(loose.decode(tool[s.start : s.end])).get("name")) for s in spans]
+            dropped = {i for i, name in enumerate(names) if name in stripped}
+            if dropped and len(dropped) == len(spans):
+                gone.add(member.key)
+            elif dropped:
+                tool = jsonspan.apply(tool, jsonspan.remove_elements(tool, member.value, dropped))
+        elif loose.text(loose.mapping(loose.decode(tool[member.value : member.end])).get("name")) in stripped:
+            gone.add(member.key)
+    if gone and len(gone) == len({m.key for m in present}):
+        return b""
+    return jsonspan.apply(tool, jsonspan.remove_members(tool, gone)) if gone else tool
+
+
+def _tool_config(body: bytes) -> object:
+    for name in ("toolConfig", "tool_config"):
+        span = jsonspan.find(body, (name,))
+        if span is not None:
+            return loose.decode(body[span.start : span.end])
+    return None
+
+
+DIALECT = GeminiDialect()
