@@ -3,7 +3,8 @@
 Rules:
 1. Health and metrics need no token; everything under `/v1` needs the Bearer token, compared in constant time.
 2. Who may talk to the listener at all is `engine.admission`'s to say, and is asked first.
-3. Nothing here waits: `reload` and `stop` are begun and answered 202; `loads` in the status tells when a load is done.
+3. Nothing here waits: `reload` and `stop` are begun and answered 202. A reload's answer says what `loads` in the status will be
+   when it is done.
 4. No answer names a file's content, a header or a key.
 """
 
@@ -57,7 +58,7 @@ class AdminApp:
         listen: ListenSettings,
         token: str,
         status: Callable[[], dict[str, object]],
-        reload: Callable[[], None],
+        reload: Callable[[], int],
         stop: Callable[[], None],
     ) -> None:
         self._state = state
@@ -88,12 +89,10 @@ class AdminApp:
         return self._answer(path)
 
     def _answer(self, path: str) -> Respond:
-        loads = self._state.loads
         if path == "/v1/status":
             return _document(200, self._status())
         if path == "/v1/reload":
-            self._reload()
-            return _document(202, {"loads": loads})
+            return _document(202, {"loads": self._reload()})
         self._stop()
         return _document(202, {"state": "draining"})
 

@@ -29,6 +29,7 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow an address other than loopback without keys and TLS.")
     ] = False,
+    log_to_file: Annotated[bool, typer.Option("--log-to-file", hidden=True)] = False,
 ) -> None:
     """Run the daemon: gateway and admin listener, until SIGTERM or Ctrl-C.
 
@@ -49,6 +50,7 @@ def serve(
             policies=tuple(policies or ()),
             detach=detach,
             insecure=insecure,
+            log_to_file=log_to_file,
         )
     )
 

@@ -73,8 +73,8 @@ class Home:
 
     @property
     def last_good(self) -> Path:
-        """The policy texts of the last good revision."""
-        return self.state / "last-good.json"
+        """Copies of the policy files of the last good revision."""
+        return self.state / "last-good"
 
     def create(self) -> list[Path]:
         """Make the directories that are missing; return those made. Raises: UsageError where a path is not a directory."""

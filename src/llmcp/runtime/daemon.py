@@ -2,7 +2,7 @@
 
 Rules:
 1. Listeners open after the first load, whatever came of it: with nothing to decide by the daemon listens and refuses.
-2. Loads run in a thread, one at a time; a request to load that comes meanwhile is one more load, not several.
+2. Loads run in a thread, one at a time, in the order asked for.
 3. SIGTERM and SIGINT drain: the gateway first, then the recorder, the admin listener last, so that `status` can tell. A second
    signal cuts what is still open.
 4. What fails while stopping does not keep the rest from being stopped.
@@ -55,6 +55,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._cut = asyncio.Event()
         self._loading = asyncio.Lock()
+        self._pending = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def request_stop(self) -> None:
@@ -63,17 +64,26 @@ class Daemon:
             self._cut.set()
         self._stopping.set()
 
-    def request_reload(self) -> None:
-        """Load soon."""
-        task = asyncio.get_running_loop().create_task(self.reload())
+    def request_reload(self) -> int:
+        """Load soon; return what `state.loads` will be when that is done."""
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._pending += 1
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return self.state.loads + self._pending
 
     async def reload(self) -> None:
         """Load once, in a thread, and take in what came of it."""
+        self._pending += 1
+        await self._reload()
+
+    async def _reload(self) -> None:
         async with self._loading:
             before = self.state.problems
-            loaded = await asyncio.to_thread(self._load)
+            try:
+                loaded = await asyncio.to_thread(self._load)
+            finally:
+                self._pending -= 1
             changed = self.state.apply(loaded)
             self._swapped()
         fields = {"revision": self.state.revision, "policies": self.state.policies, "state": str(self.state.readiness)}

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from llmcp.config.document import SettingsError
-from llmcp.core.messages import RequestFacts
+from llmcp.core.estimate import input_tokens
 from llmcp.core.pricing import PriceTable
 from llmcp.engine.exchange import Plane
 from llmcp.errors import LlmcpError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmcp.config.home import Home
+    from llmcp.core.messages import RequestFacts
     from llmcp.core.settings import Settings
     from llmcp.wiring.compiling import Compiled
     from llmcp.wiring.last_good import LastGood
@@ -78,7 +79,9 @@ class Loader:
         compiled = compile_policies(directories, settings)
         problems = missing + compiled.problems
         if not problems and not compiled.policies and not settings.policies.allow_empty and self._had_policies():
-            problems = (Problem(str(directories[0]), 0, "there are no policies any more; set `policies.allow_empty` if that is meant"),)
+            problems = (
+                Problem(str(directories[0]), 0, "there are no policies any more; set `policies.allow_empty` if that is meant"),
+            )
         if problems or compiled.revision is None:
             return self._fall_back(settings, surface, problems) if first else Loaded(None, problems)
         self._accept(settings)
@@ -103,10 +106,10 @@ class Loader:
             raise ValueError("a plane needs a revision")  # noqa: EM101 - a bug of this file
         prices, now = self.prices, self._now
 
-        def estimate_microusd(provider: str, model: str, facts: RequestFacts, input_tokens: int) -> int:
-            return prices.estimate(surface.price_id(provider), model, input_tokens, facts.max_tokens or 0, now()).cost_microusd
+        def estimate_microusd(provider: str, model: str, facts: RequestFacts, tokens: int) -> int:
+            return prices.estimate(surface.price_id(provider), model, tokens, facts.max_tokens or 0, now()).cost_microusd
 
-        return Plane(compiled.revision, surface, settings, estimate_tokens, estimate_microusd)
+        return Plane(compiled.revision, surface, settings, input_tokens, estimate_microusd)
 
     def _surface(self, settings: Settings) -> CatalogSurface:
         return CatalogSurface(self._catalog, self._families, settings.providers)

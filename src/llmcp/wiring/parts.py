@@ -48,7 +48,9 @@ class Listener:
                 code="port-taken",
             )
         why = error.strerror or type(error).__name__
-        return UsageError(f"the {self._name} listener cannot have {place}", why=why, fix="see `--host` and `--port`", code="listen")
+        return UsageError(
+            f"the {self._name} listener cannot have {place}", why=why, fix="see `--host` and `--port`", code="listen"
+        )
 
     async def stop(self, cut: asyncio.Event) -> None:
         """Drain; once `cut` is set, break off."""

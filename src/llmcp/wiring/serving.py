@@ -144,9 +144,13 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     def open_exchange(client_ip: str) -> ExchangePort:
         plane = state.plane
         if plane is None:
-            return RefusingExchange(loader.default_surface, decision_id=decision_id(), why="there is no valid revision of the policies")
+            return RefusingExchange(
+                loader.default_surface, decision_id=decision_id(), why="there is no valid revision of the policies"
+            )
         if not recorder.accepting():
-            return RefusingExchange(plane.surface, decision_id=decision_id(), why="records wait for a store that does not take them")
+            return RefusingExchange(
+                plane.surface, decision_id=decision_id(), why="records wait for a store that does not take them"
+            )
         return Exchange(plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle)
 
     pool = UpstreamPool(tls=default_tls_context(), header_bytes=settings.limits.header_bytes)
@@ -222,5 +226,7 @@ def banner(state: DaemonState, directories: list[str]) -> str:
     else:
         lines.append("  policies  no policies: traffic passes and is recorded")
     lines.append(f"            read from {', '.join(directories)}")
-    lines.extend(f"  problem   {p.file}:{p.line}: {p.message}" if p.line else f"  problem   {p.file}: {p.message}" for p in state.problems)
+    lines.extend(
+        f"  problem   {p.file}:{p.line}: {p.message}" if p.line else f"  problem   {p.file}: {p.message}" for p in state.problems
+    )
     return "\n".join(lines)

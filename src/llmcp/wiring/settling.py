@@ -61,13 +61,18 @@ class Settler:
         registry.gauge("llmcp_load_failures_total", "Loads that were not applied.", lambda: state.load_failures, kind="counter")
         registry.gauge("llmcp_policies", "Policies in force.", lambda: state.policies)
         registry.gauge(
-            "llmcp_revision_info", "The revision in force.", lambda: {(state.revision, str(state.readiness)): 1.0}, ("revision", "state")
+            "llmcp_revision_info",
+            "The revision in force.",
+            lambda: {(state.revision, str(state.readiness)): 1.0},
+            ("revision", "state"),
         )
 
     def watch_connections(self, gateway: Gateway, pool: UpstreamPool) -> None:
         """Export how many connections there are."""
         self._registry.gauge("llmcp_client_connections", "Clients connected to the gateway.", lambda: gateway.open_connections)
-        self._registry.gauge("llmcp_upstream_connections", "Connections to providers, idle ones included.", lambda: pool.open_connections)
+        self._registry.gauge(
+            "llmcp_upstream_connections", "Connections to providers, idle ones included.", lambda: pool.open_connections
+        )
 
     def local(self, head: RequestHead) -> Respond | None:
         """Answer what needs no exchange: who may not talk to us at all, and health."""
