@@ -52,7 +52,7 @@ def test_a_broken_or_padded_request_body_is_refused(body):
 
 
 def test_an_encoding_that_cannot_be_read_is_refused_by_name():
-    """zstd and brotli are not read: the request cannot be checked."""
+    """Zstd and brotli are not read: the request cannot be checked."""
     assert not readable(b"zstd")
     with pytest.raises(MalformedRequestError, match="content encoding"):
         decode_request(b"x", b"zstd", 100)

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from fakes.planes import ALLOW, Program, ResponseProgram, deny, exchange, plane
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.planes import ALLOW, Program, ResponseProgram, deny, exchange, plane
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.http import Cut, Forward, Hold, ReadBody, Replay, RequestHead, Respond, ResponseStart
 from llmcp.core.messages import RequestEdits
@@ -276,7 +276,7 @@ def test_a_held_response_beyond_the_bound_is_refused():
 
 
 def test_a_response_in_an_unreadable_encoding_obeys_on_error():
-    """brotli is not read: deny refuses, ignore passes and is recorded as not scanned."""
+    """Brotli is not read: deny refuses, ignore passes and is recorded as not scanned."""
     headers = (*SSE, (b"content-encoding", b"br"))
     run, started = begin(ResponseProgram(), headers)
     assert isinstance(started, Hold)
