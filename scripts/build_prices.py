@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, not a package
 """Write `src/llmcp/data/prices.json` from the installed `genai-prices` package (a development dependency only).
 
 Usage: `python scripts/build_prices.py [--check]`. `--check` writes nothing and exits 1 when the file is out of date.

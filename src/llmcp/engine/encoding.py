@@ -23,27 +23,28 @@ class Decoder(Protocol):
 
 
 class _Zlib:
-    """gzip (also several members) and deflate (zlib-wrapped or raw)."""
+    """gzip (also several members) and deflate: zlib-wrapped as the standard says, or raw as some servers send it."""
 
     def __init__(self, *, gzip: bool) -> None:
-        self._wbits = 31 if gzip else 15
-        self._inner = zlib.decompressobj(self._wbits)
-        self._begun = False
+        self._wbits = 31 if gzip else 0
+        self._inner = zlib.decompressobj(31) if gzip else None
+        self._first = b""
 
     def feed(self, data: bytes) -> bytes:
+        if self._inner is None:
+            # The first two bytes tell (RFC 1950): a method of 8, and a multiple of 31 together.
+            data = self._first + data
+            if len(data) < 2:  # noqa: PLR2004 - see above
+                self._first = data
+                return b""
+            wrapped = data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0  # noqa: PLR2004 - see above
+            self._wbits = 15 if wrapped else -15
+            self._inner = zlib.decompressobj(self._wbits)
         out = bytearray()
         while data:
             if self._inner.eof:
                 self._inner = zlib.decompressobj(self._wbits)
-            try:
-                out += self._inner.decompress(data)
-            except zlib.error:
-                if self._begun or self._wbits != 15:  # noqa: PLR2004 - 15: zlib-wrapped; some servers send raw deflate
-                    raise
-                self._wbits = -15
-                self._inner = zlib.decompressobj(self._wbits)
-                out += self._inner.decompress(data)
-            self._begun = True
+            out += self._inner.decompress(data)
             data = self._inner.unused_data
         return bytes(out)
 

@@ -44,10 +44,10 @@ class Target:
 def parse_target(target: str) -> Target:
     """Take a request target apart. Raises BadTargetError: see the module's rule 1."""
     if not target.startswith("/"):
-        raise BadTargetError("it is not in origin form, that is a path that begins with `/`")  # noqa: EM101
+        raise BadTargetError("it is not in origin form, that is a path that begins with `/`")
     path, mark, query = target.partition("?")
     if query and _BAD_QUERY.search(query):
-        raise BadTargetError("its query has a character that must be percent-encoded")  # noqa: EM101
+        raise BadTargetError("its query has a character that must be percent-encoded")
     if _PLAIN.fullmatch(path) and not _DOTS.search(path):
         return Target(path, mark + query, path.lower().removesuffix("/"))
     _check(path)
@@ -100,9 +100,9 @@ def _below(normal: str) -> str:
 
 def _check(path: str) -> None:
     if _BAD_CHARACTER.search(path):
-        raise BadTargetError("its path has a control character, a backslash, a `;`, a `#` or a character outside ASCII")  # noqa: EM101
+        raise BadTargetError("its path has a control character, a backslash, a `;`, a `#` or a character outside ASCII")
     if _BAD_ESCAPE.search(path):
-        raise BadTargetError("its path has a `%` that begins no escape")  # noqa: EM101
+        raise BadTargetError("its path has a `%` that begins no escape")
     text = path
     for _ in range(_MOST_ROUNDS):
         _check_decoded(text)
@@ -111,21 +111,21 @@ def _check(path: str) -> None:
         try:
             text = unquote_to_bytes(text).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadTargetError("its path is not UTF-8 once decoded") from error  # noqa: EM101
-    raise BadTargetError("its path is escaped many times over")  # noqa: EM101
+            raise BadTargetError("its path is not UTF-8 once decoded") from error
+    raise BadTargetError("its path is escaped many times over")
 
 
 def _check_decoded(text: str) -> None:
     if any(c < " " or c == "\x7f" for c in text):
-        raise BadTargetError("its path has an encoded control character")  # noqa: EM101
+        raise BadTargetError("its path has an encoded control character")
     if "\\" in text:
-        raise BadTargetError("its path has an encoded backslash")  # noqa: EM101
+        raise BadTargetError("its path has an encoded backslash")
     segments = text.split("/")[1:]
     for index, segment in enumerate(segments):
         if segment.partition(";")[0] in {".", ".."}:
-            raise BadTargetError("its path has a dot segment")  # noqa: EM101
+            raise BadTargetError("its path has a dot segment")
         if not segment and index < len(segments) - 1:
-            raise BadTargetError("its path has an empty segment")  # noqa: EM101
+            raise BadTargetError("its path has an empty segment")
 
 
 def _normalise(path: str) -> str:

@@ -11,7 +11,7 @@ from llmcp.errors import MalformedRequestError
 VIRTUAL = b"llmcp_" + b"0" * 20
 
 
-def test_claude_code_and_codex_name_their_sessions():
+def test_claude_code_and_codex_name_their_sessions() -> None:
     """Agent sessions come for nothing, from headers that the agents send anyway."""
     claude = read_client(((b"user-agent", b"claude-cli/2.0 (external, cli)"), (b"x-claude-code-session-id", b"s-1")), "127.0.0.1")
     assert (claude.agent, claude.session, claude.ip) == ("claude-code", "s-1", "127.0.0.1")
@@ -19,14 +19,14 @@ def test_claude_code_and_codex_name_their_sessions():
     assert (codex.agent, codex.session) == ("codex_cli_rs", "s-2")
 
 
-def test_what_a_client_says_is_bounded_and_printable():
+def test_what_a_client_says_is_bounded_and_printable() -> None:
     """It goes into records and terminals."""
     said = read_client(((b"user-agent", b"\x1b[31m" + b"a" * 1000),), "").user_agent
     assert len(said) <= 256
     assert said.isprintable()
 
 
-def test_labels_are_read():
+def test_labels_are_read() -> None:
     """`k=v` pairs, spaces around them allowed."""
     assert read_labels(((b"x-llmcp-labels", b"team=core, job=42"),)) == {"team": "core", "job": "42"}
     assert read_labels(()) == {}
@@ -35,7 +35,7 @@ def test_labels_are_read():
 @pytest.mark.parametrize(
     "value", [b"novalue", b"a=", b"=b", b"A=b", b"a=b c", b"a=" + b"x" * 65, b",".join(b"k%d=v" % i for i in range(17))]
 )
-def test_bad_labels_are_the_clients_mistake(value):
+def test_bad_labels_are_the_clients_mistake(value) -> None:
     """They are refused rather than half taken."""
     with pytest.raises(MalformedRequestError):
         read_labels(((b"x-llmcp-labels", value),))
@@ -53,18 +53,18 @@ def test_bad_labels_are_the_clients_mistake(value):
         (b"authorization", b"Basic " + base64.b64encode(VIRTUAL + b":")),
     ],
 )
-def test_a_virtual_key_is_seen_wherever_an_sdk_puts_it(header):
+def test_a_virtual_key_is_seen_wherever_an_sdk_puts_it(header) -> None:
     """Every place of CONTRACT section 2."""
     assert presented((header,), "").virtual
 
 
-def test_a_virtual_key_is_seen_in_the_query():
+def test_a_virtual_key_is_seen_in_the_query() -> None:
     """`?key=` under `/gemini`."""
     assert presented((), VIRTUAL.decode()).virtual
     assert not presented((), "AIza" + "x" * 10).virtual
 
 
-def test_a_sigv4_signature_is_told_from_a_bearer_key():
+def test_a_sigv4_signature_is_told_from_a_bearer_key() -> None:
     """Only the signature covers the host."""
     assert signed_by_aws(((b"authorization", b"AWS4-HMAC-SHA256 Credential=x"),))
     assert not signed_by_aws(((b"authorization", b"Bearer abc"),))

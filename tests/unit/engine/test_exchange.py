@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from typing import Any
 
 import pytest
-from fakes.planes import ALLOW, Program, ResponseProgram, deny, exchange, plane
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.planes import ALLOW, Program, ResponseProgram, deny, exchange, plane
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.http import Cut, Forward, Hold, ReadBody, Replay, RequestHead, Respond, ResponseStart
 from llmcp.core.messages import RequestEdits
@@ -41,7 +42,7 @@ def error_of(respond: Respond) -> dict[str, Any]:
     return json.loads(respond.body)["error"]
 
 
-def test_nothing_edited_means_the_same_bytes():
+def test_nothing_edited_means_the_same_bytes() -> None:
     """White space, order and unknown fields of the body arrive as they were sent."""
     forward = ask(exchange(plane()))
     assert isinstance(forward, Forward)
@@ -51,14 +52,14 @@ def test_nothing_edited_means_the_same_bytes():
     assert (b"authorization", KEY) in forward.headers
 
 
-def test_an_edit_changes_the_bytes_of_its_field_alone():
+def test_an_edit_changes_the_bytes_of_its_field_alone() -> None:
     """`set` splices; the rest of the body stays byte for byte."""
     edits = Decision(Verdict.ALLOW, edits=RequestEdits((("max_tokens", 2),)))
     forward = ask(exchange(plane(Program(lambda _view: edits))))
     assert forward.body == CHAT.replace(b'"max_tokens":5', b'"max_tokens":2')
 
 
-def test_a_denial_is_worded_in_the_callers_dialect_and_names_rule_and_decision():
+def test_a_denial_is_worded_in_the_callers_dialect_and_names_rule_and_decision() -> None:
     """403, the dialect's shape, nothing forwarded, and llmcp's own headers."""
     respond = ask(exchange(plane(Program(lambda _view: deny("no-mini", "ask for another")))))
     assert isinstance(respond, Respond)
@@ -73,7 +74,7 @@ def test_a_denial_is_worded_in_the_callers_dialect_and_names_rule_and_decision()
     assert (b"x-should-retry", b"false") in respond.headers
 
 
-def test_a_rule_that_raises_refuses_with_503_and_leaks_nothing():
+def test_a_rule_that_raises_refuses_with_503_and_leaks_nothing() -> None:
     """Fail closed: the exception's text, which may hold a body, is not repeated."""
 
     def explode(_view: Any) -> Decision:
@@ -91,14 +92,14 @@ def test_a_rule_that_raises_refuses_with_503_and_leaks_nothing():
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"nope", b'{"model":"a","model":"b"}', b'{"model":"a","m\\u006fdel":"b"}', b"\xff\xfe{}", b"{"]
 )
-def test_a_body_that_cannot_be_read_for_sure_is_a_400(body):
+def test_a_body_that_cannot_be_read_for_sure_is_a_400(body) -> None:
     """What llmcp cannot read, or another reader may read differently, does not pass."""
     respond = ask(exchange(plane()), body)
     assert isinstance(respond, Respond)
     assert respond.status == 400
 
 
-def test_another_content_type_on_a_json_operation_is_a_415():
+def test_another_content_type_on_a_json_operation_is_a_415() -> None:
     """A web page may send text/plain unasked."""
     run = exchange(plane())
     respond = run.receive_head(
@@ -108,7 +109,7 @@ def test_another_content_type_on_a_json_operation_is_a_415():
     assert respond.status == 415
 
 
-def test_a_virtual_key_is_refused_in_this_version():
+def test_a_virtual_key_is_refused_in_this_version() -> None:
     """None is known, so every one is unknown."""
     respond = exchange(plane()).receive_head(
         RequestHead("POST", "/openai/v1/chat/completions", ((b"authorization", b"Bearer llmcp_" + b"a" * 20), JSON))
@@ -117,7 +118,7 @@ def test_a_virtual_key_is_refused_in_this_version():
     assert respond.status == 401
 
 
-def test_require_virtual_key_forbids_pass_through():
+def test_require_virtual_key_forbids_pass_through() -> None:
     """A provider key is no longer enough."""
     settings = Settings(auth=AuthSettings(require_virtual_key=True))
     respond = exchange(plane(settings=settings)).receive_head(head())
@@ -125,14 +126,14 @@ def test_require_virtual_key_forbids_pass_through():
     assert respond.status == 401
 
 
-def test_a_key_of_another_provider_does_not_follow_the_model():
+def test_a_key_of_another_provider_does_not_follow_the_model() -> None:
     """On unified paths the key's form names its owner; a model of somebody else's is a 401."""
     respond = ask(exchange(plane()), CHAT.replace(b"gpt-4o-mini", b"mistral-large-latest"), "/v1/chat/completions")
     assert isinstance(respond, Respond)
     assert respond.status == 401
 
 
-def test_a_provider_prefix_on_a_unified_path_is_taken_off_the_model():
+def test_a_provider_prefix_on_a_unified_path_is_taken_off_the_model() -> None:
     """`openai/gpt-4o-mini` arrives as `gpt-4o-mini`, all other bytes as sent."""
     body = CHAT.replace(b"gpt-4o-mini", b"openai/gpt-4o-mini")
     forward = ask(exchange(plane()), body, "/v1/chat/completions")
@@ -140,7 +141,7 @@ def test_a_provider_prefix_on_a_unified_path_is_taken_off_the_model():
     assert forward.body == CHAT
 
 
-def test_an_unknown_prefix_is_a_404_without_a_record():
+def test_an_unknown_prefix_is_a_404_without_a_record() -> None:
     """It never named a provider."""
     ended: list[Exchange] = []
     run = exchange(plane(), ended)
@@ -151,7 +152,7 @@ def test_an_unknown_prefix_is_a_404_without_a_record():
     assert ended[0].progress.endpoint is None
 
 
-def test_own_headers_stay_behind_and_unknown_ones_pass():
+def test_own_headers_stay_behind_and_unknown_ones_pass() -> None:
     """`x-llmcp-*`, proxy credentials and hop-by-hop headers never go upstream."""
     extra = ((b"x-llmcp-labels", b"team=a"), (b"proxy-authorization", b"Basic abc"), (b"te", b"trailers"), (b"x-replay-id", b"7"))
     forward = ask(exchange(plane()), CHAT, "/openai/v1/chat/completions", *extra)
@@ -160,7 +161,7 @@ def test_own_headers_stay_behind_and_unknown_ones_pass():
     assert not {b"x-llmcp-labels", b"proxy-authorization", b"te", b"host", b"content-length"} & set(names)
 
 
-def test_a_compressed_request_is_read_and_forwarded_as_sent():
+def test_a_compressed_request_is_read_and_forwarded_as_sent() -> None:
     """The rules see the text, the provider gets the same bytes."""
     seen = []
     run = exchange(plane(Program(lambda view: seen.append(view.facts.model) or ALLOW)))
@@ -171,7 +172,7 @@ def test_a_compressed_request_is_read_and_forwarded_as_sent():
 
 
 @pytest.mark.parametrize("target", ["/openai/v1/files", "/openai/v1/something/new", "/anthropic/v1/files"])
-def test_an_upload_that_nothing_reads_is_streamed_through(target):
+def test_an_upload_that_nothing_reads_is_streamed_through(target) -> None:
     """Files are not held in memory; the decision is taken on the head."""
     run = exchange(plane())
     said = run.receive_head(
@@ -202,34 +203,34 @@ def begin(rules: ResponseProgram | None, headers: Any = SSE, status: int = 200) 
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_without_response_rules_every_chunk_passes_as_it_came(cuts):
+def test_without_response_rules_every_chunk_passes_as_it_came(cuts) -> None:
     """Byte fidelity and pacing: one chunk in, the same chunk out."""
     run, started = begin(None)
     assert isinstance(started, ResponseStart)
     edges = sorted({0, *cuts, len(STREAM)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         assert run.receive_response_data(STREAM[start:end]) == STREAM[start:end]
     assert run.receive_response_end() == b""
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_a_gated_stream_that_is_allowed_is_the_same_bytes(cuts):
+def test_a_gated_stream_that_is_allowed_is_the_same_bytes(cuts) -> None:
     """However it is cut, joined output equals input."""
     run, started = begin(ResponseProgram())
     assert isinstance(started, ResponseStart)
     edges = sorted({0, *cuts, len(STREAM)})
-    out = b"".join(run.receive_response_data(STREAM[a:b]) for a, b in zip(edges, edges[1:], strict=False))  # type: ignore[misc]
+    out = b"".join(run.receive_response_data(STREAM[a:b]) for a, b in itertools.pairwise(edges))  # type: ignore[misc]
     assert out + run.receive_response_end() == STREAM  # type: ignore[operator]
 
 
 @given(st.lists(st.integers(0, len(STREAM) + len(CALL)), max_size=12))
-def test_a_refused_tool_call_never_leaves_however_the_stream_is_cut(cuts):
+def test_a_refused_tool_call_never_leaves_however_the_stream_is_cut(cuts) -> None:
     """The call is withheld until its name is known; the stream ends with the dialect's own error."""
     stream = STREAM[: STREAM.index(b"data: [DONE]")] + CALL + b"data: [DONE]\n\n"
     run, _ = begin(ResponseProgram(tools=lambda name: name != "shell"))
     edges = sorted({0, *(c for c in cuts if c < len(stream)), len(stream)})
     out, ended = b"", None
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         said = run.receive_response_data(stream[start:end])
         if isinstance(said, Cut):
             ended = said
@@ -244,7 +245,7 @@ def test_a_refused_tool_call_never_leaves_however_the_stream_is_cut(cuts):
     assert run.progress.cut
 
 
-def test_a_tool_call_without_a_name_is_withheld_until_it_has_one():
+def test_a_tool_call_without_a_name_is_withheld_until_it_has_one() -> None:
     """Some providers send the id first and the name later."""
     run, _ = begin(ResponseProgram(tools=lambda name: name != "shell"))
     nameless = chunk(tool_calls=[{"index": 0, "id": "c", "function": {"arguments": ""}}])
@@ -252,7 +253,7 @@ def test_a_tool_call_without_a_name_is_withheld_until_it_has_one():
     assert isinstance(run.receive_response_data(CALL), Cut)
 
 
-def test_a_rule_that_reads_the_response_holds_it_until_its_end():
+def test_a_rule_that_reads_the_response_holds_it_until_its_end() -> None:
     """Nothing leaves before the rule has spoken; then all of it, or a refusal."""
     for verdict, expected in ((ALLOW, Replay), (deny(), Respond)):
         run, started = begin(ResponseProgram(whole=lambda _v, said=verdict: said, reads=frozenset({"text"})))
@@ -265,7 +266,7 @@ def test_a_rule_that_reads_the_response_holds_it_until_its_end():
         assert run.state is State.DONE
 
 
-def test_a_held_response_beyond_the_bound_is_refused():
+def test_a_held_response_beyond_the_bound_is_refused() -> None:
     """A rule that did not run must not look as if it had."""
     settings = Settings(limits=LimitSettings(held_response_bytes=1024))
     rules = ResponseProgram(reads=frozenset({"text"}))
@@ -275,8 +276,8 @@ def test_a_held_response_beyond_the_bound_is_refused():
     assert isinstance(run.receive_response_data(b"data: " + b"x" * 2000), Respond)
 
 
-def test_a_response_in_an_unreadable_encoding_obeys_on_error():
-    """brotli is not read: deny refuses, ignore passes and is recorded as not scanned."""
+def test_a_response_in_an_unreadable_encoding_obeys_on_error() -> None:
+    """Brotli is not read: deny refuses, ignore passes and is recorded as not scanned."""
     headers = (*SSE, (b"content-encoding", b"br"))
     run, started = begin(ResponseProgram(), headers)
     assert isinstance(started, Hold)
@@ -288,7 +289,7 @@ def test_a_response_in_an_unreadable_encoding_obeys_on_error():
     assert run.progress.reader.skipped
 
 
-def test_a_providers_own_error_passes_whatever_the_response_rules():
+def test_a_providers_own_error_passes_whatever_the_response_rules() -> None:
     """Clients' retry logic matches the provider's wording."""
     run, started = begin(ResponseProgram(reads=frozenset({"text"})), ((b"content-type", b"application/json"),), 429)
     assert isinstance(started, ResponseStart)
@@ -300,7 +301,7 @@ def test_a_providers_own_error_passes_whatever_the_response_rules():
     assert run.progress.seen.error.type == "rate_limit_error"
 
 
-def test_a_dead_upstream_is_a_502_in_the_dialect_before_and_a_break_within_the_response():
+def test_a_dead_upstream_is_a_502_in_the_dialect_before_and_a_break_within_the_response() -> None:
     """Before the first byte it is worded; after it the client sees the truncation."""
     run = exchange(plane())
     ask(run)
@@ -313,7 +314,7 @@ def test_a_dead_upstream_is_a_502_in_the_dialect_before_and_a_break_within_the_r
     assert cut == Cut(b"", clean=False)
 
 
-def test_calls_out_of_order_raise():
+def test_calls_out_of_order_raise() -> None:
     """The machine has one order."""
     run = exchange(plane())
     with pytest.raises(WrongStateError):
@@ -332,7 +333,7 @@ def test_calls_out_of_order_raise():
         ["/openai/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/azure/ab/openai/deployments/m/chat/completions"]
     ),
 )
-def test_no_bytes_make_the_exchange_raise_or_forward_what_is_refused(body, target):
+def test_no_bytes_make_the_exchange_raise_or_forward_what_is_refused(body, target) -> None:
     """Hostile bodies under a policy that refuses everything: always an answer, never a forwarded request."""
     said = ask(exchange(plane(Program(lambda _view: deny()))), body, target)
     assert isinstance(said, Respond)

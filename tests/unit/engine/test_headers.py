@@ -27,7 +27,7 @@ VALUES = st.sampled_from(
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=12).map(tuple))
-def test_nothing_of_llmcps_own_goes_upstream(headers):
+def test_nothing_of_llmcps_own_goes_upstream(headers) -> None:
     """No virtual key, no `x-llmcp-*`, no hop-by-hop header leaves, whatever else is there."""
     kept = upstream_headers(headers, accept_encoding=b"identity")
     for name, value in kept:
@@ -36,13 +36,13 @@ def test_nothing_of_llmcps_own_goes_upstream(headers):
         assert name not in {b"connection", b"te", b"proxy-authorization", b"host", b"content-length"}
 
 
-def test_a_header_that_connection_names_is_hop_by_hop():
+def test_a_header_that_connection_names_is_hop_by_hop() -> None:
     """What `Connection` lists is dropped."""
     kept = upstream_headers(((b"connection", b"close, X-Hop"), (b"x-hop", b"1"), (b"x-stays", b"2")), accept_encoding=b"identity")
     assert dict(kept) == {b"x-stays": b"2", b"accept-encoding": b"identity"}
 
 
-def test_connection_cannot_take_off_credentials_or_the_content_type():
+def test_connection_cannot_take_off_credentials_or_the_content_type() -> None:
     """A client that names `authorization` in `Connection` does not make its own key disappear."""
     headers = (
         (b"connection", b"authorization, content-type"),
@@ -53,13 +53,13 @@ def test_connection_cannot_take_off_credentials_or_the_content_type():
     assert (b"content-type", b"application/json") in upstream_headers(headers, accept_encoding=b"identity")
 
 
-def test_unknown_headers_pass_in_order_and_repeated():
+def test_unknown_headers_pass_in_order_and_repeated() -> None:
     """The list of what passes is open."""
     headers = ((b"x-a", b"1"), (b"anthropic-beta", b"x"), (b"x-a", b"2"))
     assert upstream_headers(headers, accept_encoding=b"gzip") == (*headers, (b"accept-encoding", b"gzip"))
 
 
-def test_an_upstream_can_neither_open_cors_nor_lead_the_client_away():
+def test_an_upstream_can_neither_open_cors_nor_lead_the_client_away() -> None:
     """`access-control-*` and `alt-svc` stay behind; rate-limit headers pass."""
     headers = (
         (b"access-control-allow-origin", b"*"),
@@ -73,7 +73,7 @@ def test_an_upstream_can_neither_open_cors_nor_lead_the_client_away():
     assert client_headers(headers, decoded=True) == ((b"x-ratelimit-remaining-requests", b"9"),)
 
 
-def test_streams_are_asked_for_uncompressed():
+def test_streams_are_asked_for_uncompressed() -> None:
     """A stream is asked for as identity, a whole answer as gzip only where the client takes it."""
     offers = ((b"accept-encoding", b"br, gzip;q=0.5, zstd"),)
     assert offered_encoding(offers, stream=True) == b"identity"
