@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from llmcp.config.home import Home
     from llmcp.core.settings import Settings
-
-__all__ = ["daemon_status", "home", "load_settings", "policy_directories", "reload_daemon", "serve", "stop_daemon", "store"]
 
 
 def home() -> Home:
@@ -52,6 +51,41 @@ def store(of: Home | None = None) -> Iterator[Any]:
         yield log
     finally:
         log.close()
+
+
+def now() -> datetime:
+    """Return the wall clock, in UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+def sleep(seconds: float) -> None:
+    """Wait, for verbs that poll."""
+    import time
+
+    time.sleep(seconds)
+
+
+def provider_rows() -> list[dict[str, Any]]:
+    """Return one row a provider: name, gateway path, dialects, credential form, base URL."""
+    from llmcp.wiring import providers
+
+    return providers.rows(load_settings(home()))
+
+
+def model_rows(provider: str) -> list[dict[str, Any]]:
+    """Return the models with a price; of one provider, or of all with ''."""
+    from llmcp.wiring import providers
+
+    return providers.models(load_settings(home()), provider, now())
+
+
+def probe_provider(provider: str, *, timeout_s: float) -> dict[str, Any] | None:
+    """Ask a provider's host for a sign of life; None where there is no such provider."""
+    from llmcp.wiring import providers
+
+    return providers.probe(load_settings(home()), provider, timeout_s=timeout_s)
 
 
 def daemon_status(of: Home, *, wait_s: float = 0.0) -> dict[str, Any] | None:

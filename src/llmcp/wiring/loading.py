@@ -103,7 +103,7 @@ class Loader:
 
     def _plane(self, settings: Settings, surface: CatalogSurface, compiled: Compiled) -> Plane:
         if compiled.revision is None:
-            raise ValueError("a plane needs a revision")  # noqa: EM101 - a bug of this file
+            raise ValueError("a plane needs a revision")
         prices, now = self.prices, self._now
 
         def estimate_microusd(provider: str, model: str, facts: RequestFacts, tokens: int) -> int:

@@ -29,8 +29,8 @@ from llmcp.core.settings import is_loopback
 from llmcp.engine.exchange import Exchange
 from llmcp.errors import UsageError
 from llmcp.runtime.daemon import Daemon
-from llmcp.runtime.gateway import Gateway
 from llmcp.runtime.exchange_port import serve_handler
+from llmcp.runtime.gateway import Gateway
 from llmcp.runtime.recorder import Recorder
 from llmcp.runtime.state import DaemonState
 from llmcp.runtime.unready import RefusingExchange
@@ -124,7 +124,7 @@ def check_exposure(settings: Settings, *, insecure: bool) -> None:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415 - missing on some platforms
+        import uvloop
     except ImportError:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
