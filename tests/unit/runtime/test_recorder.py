@@ -24,13 +24,19 @@ class Switchable(SqliteAuditLog):
         super().__init__(path)
         self.down = threading.Event()
         self.asked = 0
+        self.good_for = 10**9  # how many more records are taken before one attempt fails
 
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """Append, unless away."""
         self.asked += 1
-        if self.down.is_set():
+        hiccup = self.good_for <= 0
+        if hiccup:
+            self.good_for = 10**9
+        if hiccup or self.down.is_set():
             raise UnreachableError("the store cannot be used", why="the disk is full", fix="free some space", code="store-full")
-        return super().append(records)
+        last = super().append(records)
+        self.good_for -= len(records)
+        return last
 
 
 @pytest.fixture
@@ -170,6 +176,21 @@ def test_a_record_that_cannot_be_encoded_stops_no_other(log: Switchable, make: C
     state = recorder.state()
     assert (state.written, state.rejected) == (19, 1)
     assert ids(log) == [item.id for item in batch if item is not batch[7]]
+
+
+def test_a_hiccup_while_records_are_tried_singly_loses_none(log: Switchable, make: Callable[..., Recorder]) -> None:
+    """Setting a bad record aside keeps the same promise as a batch, and the order."""
+    recorder = make(started=False)
+    batch = [record() for _ in range(20)]
+    batch[3].labels = {"k": object()}  # type: ignore[dict-item]
+    log.good_for = 8
+    for item in batch:
+        recorder.submit(item)
+    recorder.start()
+    assert recorder.flush(20)
+    state = recorder.state()
+    assert (state.written, state.rejected, state.retries) == (19, 1, 1)
+    assert ids(log) == [item.id for item in batch if item is not batch[3]]
 
 
 def test_stop_writes_what_is_left(log: Switchable, make: Callable[..., Recorder]) -> None:
