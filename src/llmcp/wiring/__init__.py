@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from llmcp.config.home import Home
     from llmcp.core.settings import Settings
-
-__all__ = ["daemon_status", "home", "load_settings", "policy_directories", "reload_daemon", "serve", "stop_daemon", "store"]
+    from llmcp.stores.sqlite import SqliteAuditLog
 
 
 def home() -> Home:
@@ -42,7 +42,7 @@ def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
 
 
 @contextmanager
-def store(of: Home | None = None) -> Iterator[Any]:
+def audit_log(of: Home | None = None) -> Iterator[SqliteAuditLog]:
     """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
     from llmcp.wiring.stores import open_audit_log
 
@@ -52,6 +52,41 @@ def store(of: Home | None = None) -> Iterator[Any]:
         yield log
     finally:
         log.close()
+
+
+def now() -> datetime:
+    """Return the wall clock, in UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+def sleep(seconds: float) -> None:
+    """Wait."""
+    import time
+
+    time.sleep(seconds)
+
+
+def provider_rows() -> list[dict[str, object]]:
+    """Return one row per provider of the home."""
+    from llmcp.wiring import providers
+
+    return providers.rows(load_settings(home()))
+
+
+def model_rows(provider: str = "") -> list[dict[str, object]]:
+    """Return the models with a price of their own."""
+    from llmcp.wiring import providers
+
+    return providers.models(load_settings(home()), provider, now())
+
+
+def probe_provider(provider: str, *, timeout_s: float) -> dict[str, object] | None:
+    """Ask a provider's host for a sign of life; None where there is no such provider."""
+    from llmcp.wiring import providers
+
+    return providers.probe(load_settings(home()), provider, timeout_s)
 
 
 def daemon_status(of: Home, *, wait_s: float = 0.0) -> dict[str, Any] | None:
@@ -75,7 +110,7 @@ def stop_daemon(of: Home, *, timeout_s: float) -> int:
     return stop(of, timeout_s=timeout_s)
 
 
-def serve(
+def serve(  # noqa: PLR0913 - what the command line takes
     *,
     host: str | None = None,
     port: int | None = None,

@@ -34,6 +34,7 @@ class LastGood:
         name = "".join(c for c in revision if c.isalnum())
         if self._read().get("name") == name:
             return
+        make_private(self._root)
         copy = self._root / name
         shutil.rmtree(copy, ignore_errors=True)
         make_private(copy)

@@ -103,11 +103,11 @@ class Loader:
 
     def _plane(self, settings: Settings, surface: CatalogSurface, compiled: Compiled) -> Plane:
         if compiled.revision is None:
-            raise ValueError("a plane needs a revision")  # noqa: EM101 - a bug of this file
+            raise ValueError("a plane needs a revision")
         prices, now = self.prices, self._now
 
         def estimate_microusd(provider: str, model: str, facts: RequestFacts, tokens: int) -> int:
-            return prices.estimate(surface.price_id(provider), model, tokens, facts.max_tokens or 0, now()).cost_microusd
+            return prices.estimate(provider, model, tokens, facts.max_tokens or 0, now()).cost_microusd
 
         return Plane(compiled.revision, surface, settings, input_tokens, estimate_microusd)
 
