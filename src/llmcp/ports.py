@@ -178,6 +178,9 @@ class Surface(Protocol):
     def keyless(self, provider: str) -> bool:
         """Tell whether the provider takes no credential (a local server)."""
 
+    def price_id(self, provider: str) -> str:
+        """Return the provider's name in the price table."""
+
     def canonical_model(self, provider: str, model: str) -> str:
         """Return the catalog's canonical id of `model`, or `model` itself."""
 

@@ -72,7 +72,7 @@ def query(
         operation=operation, outcome=outcome, rule=rule, decision_id=decision_id,
     )  # fmt: skip
     form = chosen(output, as_json, Output.TABLE)
-    with wiring.audit_log() as log:
+    with wiring.store() as log:
         if _emit(audit.query(log, wanted), form) == 0 and form in {Output.TABLE, Output.TEXT}:
             say("no record matches")
 
@@ -96,7 +96,7 @@ def tail(
     if follow and form in {Output.JSON, Output.TABLE}:
         form = Output.JSONL if form is Output.JSON else Output.TEXT
     wanted = audit.build_filter(wiring.now(), outcome=outcome, limit=max(lines, 1))
-    with wiring.audit_log() as log:
+    with wiring.store() as log:
         rows, seen = audit.tail(log, wanted)
         _print(rows if lines else [], form)
         while follow:
@@ -118,7 +118,7 @@ def show(
     from llmcp import wiring
     from llmcp.control import audit
 
-    with wiring.audit_log() as log:
+    with wiring.store() as log:
         record = audit.show(log, decision_id)
     emit_document(record, chosen(output, as_json), json.dumps(record, indent=2, ensure_ascii=False))
 

@@ -156,6 +156,12 @@ class PriceTable:
                 return Priced(_micro(total), source)
         raise AssertionError  # the last threshold is -1
 
+    def models(self, provider: str, at: datetime | date) -> Iterator[tuple[str, Rate]]:
+        """Yield each model id that has a price of its own at `provider`, with the rate below every threshold."""
+        for model in self._entries(self._aliases.get(provider, provider)):
+            if model.prices:
+                yield model.id, _in_force(model.prices, at)[-1][1]
+
     def knows(self, provider: str, model: str) -> bool:
         """Tell whether the table has a price of its own for `model` at `provider` (or the provider is local)."""
         return provider in LOCAL_PROVIDERS or self._lookup(provider, model)[1] is PriceSource.TABLE

@@ -58,8 +58,9 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
     usage, source = _usage(progress)
     cost, price_source = 0, ""
     if source is not UsageSource.NONE:
-        model = (progress.seen.model if progress.seen is not None else "") or progress.facts.model
-        priced = prices.price(endpoint.provider, model, usage, now)
+        asked = progress.facts.model
+        model = (progress.seen.model if progress.seen is not None else "") or asked
+        priced = prices.price(exchange.plane.surface.price_id(endpoint.provider), model, usage, now, requested=asked)
         cost = priced.cost_microusd
         price_source = priced.source if source is UsageSource.PROVIDER else f"{priced.source};estimated"
     decision, response = progress.decision, progress.response_decision

@@ -108,7 +108,7 @@ class ChatRequest(msgspec.Struct):
     messages: list[Message] | None = None
     tools: list[Tool] | None = None
     functions: list[Function] | None = None
-    web_search_options: msgspec.Raw | None = None
+    web_search_options: Any = None
     prediction: Prediction | None = None
 
 

@@ -77,8 +77,8 @@ class Item(msgspec.Struct):
     arguments: str | None = None
     input: str | None = None
     output: Content = None
-    action: msgspec.Raw | None = None
-    encrypted_content: msgspec.Raw | None = None
+    action: Any = None
+    encrypted_content: Any = None
 
 
 class Prompt(msgspec.Struct):
@@ -100,7 +100,7 @@ class ResponsesRequest(msgspec.Struct):
     temperature: Any = None
     prompt: Prompt | None = None
     previous_response_id: str | None = None
-    conversation: msgspec.Raw | None = None
+    conversation: Any = None
 
 
 class Response(msgspec.Struct):
@@ -229,10 +229,10 @@ def _read_item(texts: list[Text], skipped: dict[str, str], role: str, item: Item
         add_content(texts, skipped, "tool", Channel.TOOL_RESULT, item.output)
         add_content(texts, skipped, item.role or role, Channel.TEXT, item.content)
         if item.action is not None:
-            texts.append(Text("assistant", Channel.TOOL_ARGUMENTS, bytes(item.action).decode("utf-8", "replace")))
+            texts.append(Text("assistant", Channel.TOOL_ARGUMENTS, msgspec.json.encode(item.action).decode()))
         if len(texts) == before:
             skipped[kind] = "no text"
-    if item.encrypted_content is not None and item.encrypted_content != b"null":
+    if item.encrypted_content is not None:
         skipped[kind] = "encrypted"
 
 

@@ -154,6 +154,17 @@ class CatalogSurface:
         """See `Surface.keyless`."""
         return self.auth(provider) == "none"
 
+    def describe(self, provider: str) -> dict[str, str | list[str]]:
+        """Return what a person wants to know of a provider: its gateway path, how it is spoken to, where it is."""
+        entry = self._catalog.entries[provider]
+        return {
+            "name": entry.name,
+            "path": entry.native,
+            "dialects": list(entry.dialects),
+            "auth": entry.auth,
+            "base_url": self._settings.get(entry.name, _NO_SETTINGS).base_url or entry.base_url,
+        }
+
     def providers(self) -> tuple[str, ...]:
         """Return the names of all providers, in the catalog's order."""
         return tuple(self._catalog.entries)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from llmcp.config.home import Home
     from llmcp.core.settings import Settings
-    from llmcp.stores.sqlite import SqliteAuditLog
 
 
 def home() -> Home:
@@ -42,7 +41,7 @@ def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
 
 
 @contextmanager
-def audit_log(of: Home | None = None) -> Iterator[SqliteAuditLog]:
+def store(of: Home | None = None) -> Iterator[Any]:
     """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
     from llmcp.wiring.stores import open_audit_log
 
@@ -62,31 +61,31 @@ def now() -> datetime:
 
 
 def sleep(seconds: float) -> None:
-    """Wait."""
+    """Wait, for verbs that poll."""
     import time
 
     time.sleep(seconds)
 
 
-def provider_rows() -> list[dict[str, object]]:
-    """Return one row per provider of the home."""
+def provider_rows() -> list[dict[str, Any]]:
+    """Return one row a provider: name, gateway path, dialects, credential form, base URL."""
     from llmcp.wiring import providers
 
     return providers.rows(load_settings(home()))
 
 
-def model_rows(provider: str = "") -> list[dict[str, object]]:
-    """Return the models with a price of their own."""
+def model_rows(provider: str) -> list[dict[str, Any]]:
+    """Return the models with a price; of one provider, or of all with ''."""
     from llmcp.wiring import providers
 
     return providers.models(load_settings(home()), provider, now())
 
 
-def probe_provider(provider: str, *, timeout_s: float) -> dict[str, object] | None:
+def probe_provider(provider: str, *, timeout_s: float) -> dict[str, Any] | None:
     """Ask a provider's host for a sign of life; None where there is no such provider."""
     from llmcp.wiring import providers
 
-    return providers.probe(load_settings(home()), provider, timeout_s)
+    return providers.probe(load_settings(home()), provider, timeout_s=timeout_s)
 
 
 def daemon_status(of: Home, *, wait_s: float = 0.0) -> dict[str, Any] | None:
@@ -110,7 +109,7 @@ def stop_daemon(of: Home, *, timeout_s: float) -> int:
     return stop(of, timeout_s=timeout_s)
 
 
-def serve(  # noqa: PLR0913 - what the command line takes
+def serve(
     *,
     host: str | None = None,
     port: int | None = None,
