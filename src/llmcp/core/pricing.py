@@ -166,12 +166,6 @@ class PriceTable:
         """Tell whether the table has a price of its own for `model` at `provider` (or the provider is local)."""
         return provider in LOCAL_PROVIDERS or self._lookup(provider, model)[1] is PriceSource.TABLE
 
-    def listed(self, provider: str, at: datetime | date) -> Iterator[tuple[str, Rate]]:
-        """Yield the models that the table lists for `provider`, each with its rate for short requests at `at`."""
-        for entry in self._entries(self._aliases.get(provider, provider)):
-            if entry.prices:
-                yield entry.id, _in_force(entry.prices, at)[-1][1]
-
     def _lookup(self, provider: str, model: str) -> tuple[tuple[Price, ...], PriceSource]:
         found = self._found.get((provider, model))
         if found is None:

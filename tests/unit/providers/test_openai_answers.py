@@ -38,7 +38,11 @@ def whole(module: Any, body: Any, status: int = 200, kind: str = "") -> Observat
 
 def delta(content: Any = None, finish: str | None = None, index: int = 0, **more: Any) -> dict[str, Any]:
     """Return a chat chunk."""
-    return {"id": "c1", "model": "m-1", "choices": [{"index": index, "delta": {"content": content, **more}, "finish_reason": finish}]}
+    return {
+        "id": "c1",
+        "model": "m-1",
+        "choices": [{"index": index, "delta": {"content": content, **more}, "finish_reason": finish}],
+    }
 
 
 def test_a_chat_stream_is_read() -> None:
@@ -102,7 +106,11 @@ def test_tool_calls_are_put_together_by_index() -> None:
 
 def test_tool_calls_without_index_are_put_together_by_id() -> None:
     """As some hosts send them."""
-    seen = stream(openai_chat, delta(tool_calls=[{"id": "a", "function": {"name": "f"}}]), delta(tool_calls=[{"id": "b", "function": {"name": "g"}}]))
+    seen = stream(
+        openai_chat,
+        delta(tool_calls=[{"id": "a", "function": {"name": "f"}}]),
+        delta(tool_calls=[{"id": "b", "function": {"name": "g"}}]),
+    )
     assert [t.name for t in seen.tools] == ["f", "g"]
 
 
@@ -119,7 +127,9 @@ def test_no_call_hides_behind_the_index_of_another() -> None:
 def test_a_name_in_pieces_is_joined_and_a_repeated_one_is_not_doubled() -> None:
     """SDKs join what comes in pieces; some hosts repeat the name with each chunk."""
     pieces = stream(openai_chat, *(delta(tool_calls=[{"index": 0, "function": {"name": n}}]) for n in ("get_", "weather")))
-    repeated = stream(openai_chat, *(delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": "x"}}]) for _ in "ab"))
+    repeated = stream(
+        openai_chat, *(delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": "x"}}]) for _ in "ab")
+    )
     assert [t.name for t in pieces.tools] == ["get_weather"]
     assert [(t.name, t.args_bytes) for t in repeated.tools] == [("f", 2)]
 
@@ -139,8 +149,16 @@ def test_a_whole_chat_answer_is_read() -> None:
             "id": "c",
             "model": "m",
             "choices": [
-                {"index": 0, "message": {"content": "hi", "reasoning": "why", "reasoning_content": "why"}, "finish_reason": "stop"},
-                {"index": 1, "message": {"content": [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"text": "yo"}]}, "finish_reason": "length"},
+                {
+                    "index": 0,
+                    "message": {"content": "hi", "reasoning": "why", "reasoning_content": "why"},
+                    "finish_reason": "stop",
+                },
+                {
+                    "index": 1,
+                    "message": {"content": [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"text": "yo"}]},
+                    "finish_reason": "length",
+                },
                 {"index": 2, "message": {"content": None, "refusal": "no"}, "finish_reason": ""},
             ],
             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
@@ -186,7 +204,14 @@ def test_cached_tokens_under_every_name(usage: dict[str, Any], cached: int | Non
 
 @pytest.mark.parametrize(
     ("usage", "cost"),
-    [({"cost": 0.0012345}, 1234), ({"cost": "0.5"}, 500_000), ({"cost": {"total_cost": 0.006}}, 6000), ({"cost_in_usd_ticks": 1_724_000}, 172), ({}, None), ({"cost": None}, None)],
+    [
+        ({"cost": 0.0012345}, 1234),
+        ({"cost": "0.5"}, 500_000),
+        ({"cost": {"total_cost": 0.006}}, 6000),
+        ({"cost_in_usd_ticks": 1_724_000}, 172),
+        ({}, None),
+        ({"cost": None}, None),
+    ],
 )
 def test_what_the_provider_says_it_charged(usage: dict[str, Any], cost: int | None) -> None:
     """Micro-USD, whatever the unit."""
@@ -228,7 +253,9 @@ def test_an_error_inside_a_stream_of_status_200_is_read() -> None:
 
 def test_an_error_in_a_body_of_status_200_is_read() -> None:
     """As Azure's content filter does."""
-    assert whole(openai_chat, {"error": {"message": "m", "type": None, "code": "content_filter"}}).error == ProviderError("", "content_filter", "m")
+    assert whole(openai_chat, {"error": {"message": "m", "type": None, "code": "content_filter"}}).error == ProviderError(
+        "", "content_filter", "m"
+    )
 
 
 def test_a_responses_stream_is_read() -> None:
@@ -248,26 +275,40 @@ def test_a_responses_stream_is_read() -> None:
                 "id": "r1",
                 "model": "gpt-5-2025",
                 "status": "completed",
-                "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}, item | {"arguments": "{}"}],
+                "output": [
+                    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]},
+                    item | {"arguments": "{}"},
+                ],
                 "usage": {"input_tokens": 7, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 2}},
             },
         },
     )
     assert (seen.model, seen.response_id, seen.texts, seen.reasoning_bytes) == ("gpt-5-2025", "r1", ["hi"], 2)
     assert [(t.name, t.args_bytes) for t in seen.tools] == [("f", 2)]
-    assert (seen.finish_reasons, seen.usage.input_tokens, seen.usage.cached_tokens, seen.terminal) == ({0: "completed"}, 7, 2, True)
+    assert (seen.finish_reasons, seen.usage.input_tokens, seen.usage.cached_tokens, seen.terminal) == (
+        {0: "completed"},
+        7,
+        2,
+        True,
+    )
 
 
 def test_a_tool_call_is_known_before_its_arguments() -> None:
     """So that a gate can act before anything of it is let go."""
-    seen = stream(openai_responses, {"type": "response.output_item.added", "output_index": 0, "item": {"type": "custom_tool_call", "name": "sql"}})
+    seen = stream(
+        openai_responses,
+        {"type": "response.output_item.added", "output_index": 0, "item": {"type": "custom_tool_call", "name": "sql"}},
+    )
     assert [t.name for t in seen.tools] == ["sql"]
 
 
 def test_calls_that_the_client_carries_out_are_tool_calls_by_type() -> None:
     """A rule against `shell` must bind; what the provider runs itself is no call of the client's."""
     output = [{"type": "local_shell_call", "action": {}}, {"type": "apply_patch_call"}, {"type": "web_search_call"}]
-    assert [t.name for t in whole(openai_responses, {"status": "completed", "output": output}).tools] == ["local_shell", "apply_patch"]
+    assert [t.name for t in whole(openai_responses, {"status": "completed", "output": output}).tools] == [
+        "local_shell",
+        "apply_patch",
+    ]
 
 
 def test_a_final_response_without_output_is_completed_by_its_items() -> None:
@@ -284,7 +325,11 @@ def test_a_final_response_without_output_is_completed_by_its_items() -> None:
 def test_text_that_only_the_final_response_holds_is_not_missed() -> None:
     """A rule about the text must see what the client sees."""
     message = {"type": "message", "content": [{"type": "output_text", "text": "hello world"}]}
-    seen = stream(openai_responses, {"type": "response.output_text.delta", "delta": "hello"}, {"type": "response.completed", "response": {"output": [message]}})
+    seen = stream(
+        openai_responses,
+        {"type": "response.output_text.delta", "delta": "hello"},
+        {"type": "response.completed", "response": {"output": [message]}},
+    )
     assert (seen.texts, seen.text_bytes) == (["hello world"], 11)
 
 
@@ -292,7 +337,10 @@ def test_errors_of_a_responses_stream_are_read() -> None:
     """Nested, flat, and in the failed response, which has the last word."""
     nested = {"type": "error", "error": {"type": "t", "code": "c", "message": "m"}}
     flat = {"type": "error", "code": "c", "message": "m"}
-    failed = {"type": "response.failed", "response": {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "x"}}}
+    failed = {
+        "type": "response.failed",
+        "response": {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "x"}},
+    }
     assert stream(openai_responses, nested).error == ProviderError("t", "c", "m")
     assert stream(openai_responses, flat).error == ProviderError("error", "c", "m")
     assert stream(openai_responses, nested, failed).error == ProviderError("", "rate_limit_exceeded", "x")
@@ -305,32 +353,58 @@ def test_a_count_of_tokens_is_no_usage() -> None:
 
 def test_vectors_are_skipped() -> None:
     """Model and usage of embeddings."""
-    seen = whole(openai_embeddings, {"data": [{"embedding": [0.5] * 10}], "model": "e", "usage": {"prompt_tokens": 8, "total_tokens": 8}})
+    seen = whole(
+        openai_embeddings, {"data": [{"embedding": [0.5] * 10}], "model": "e", "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+    )
     assert (seen.model, seen.usage.input_tokens, seen.usage.output_tokens) == ("e", 8, None)
 
 
 def test_a_threads_run_is_charged_by_its_last_event() -> None:
     """Steps are part of the run."""
-    events = [f"event: thread.run{part}.completed\ndata: {json.dumps({'usage': {'prompt_tokens': 2}})}\n\n".encode() for part in ("", ".step")]
+    events = [
+        f"event: thread.run{part}.completed\ndata: {json.dumps({'usage': {'prompt_tokens': 2}})}\n\n".encode()
+        for part in ("", ".step")
+    ]
     assert stream(openai_misc, *events, kind="stateful").usage.input_tokens == 2
 
 
 def test_events_of_odd_type_are_counted_and_never_raise() -> None:
     """The chunk's other parts are still read."""
-    seen = stream(openai_chat, {"model": "m", "choices": [{"index": 0, "delta": {"content": 7}}, 5], "usage": "x"}, b"data: nope\n\n")
+    seen = stream(
+        openai_chat, {"model": "m", "choices": [{"index": 0, "delta": {"content": 7}}, 5], "usage": "x"}, b"data: nope\n\n"
+    )
     assert seen.model == "m"
     assert seen.unreadable == 4
 
 
 _odd = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            ["type", "index", "delta", "message", "content", "function", "tool_calls", "name", "usage", "choices", "id", "error", "output", "response", "item", "output_index"],
-        ),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "index",
+                    "delta",
+                    "message",
+                    "content",
+                    "function",
+                    "tool_calls",
+                    "name",
+                    "usage",
+                    "choices",
+                    "id",
+                    "error",
+                    "output",
+                    "response",
+                    "item",
+                    "output_index",
+                ],
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=10,
 )
@@ -344,7 +418,11 @@ _odd = st.recursive(
             st.one_of(
                 st.binary(max_size=20),
                 _odd.map(lambda v: json.dumps(v).encode()),
-                st.dictionaries(st.sampled_from(["type", "choices", "usage", "error", "response", "item", "model", "id", "delta"]), _odd, max_size=4).map(
+                st.dictionaries(
+                    st.sampled_from(["type", "choices", "usage", "error", "response", "item", "model", "id", "delta"]),
+                    _odd,
+                    max_size=4,
+                ).map(
                     lambda v: json.dumps(v).encode(),
                 ),
             ),

@@ -40,7 +40,10 @@ def test_a_chat_request_is_read_with_every_text() -> None:
             "stream_options": {"include_usage": False},
             "messages": [
                 {"role": "developer", "content": "rules"},
-                {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}]},
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}],
+                },
                 {
                     "role": "assistant",
                     "content": None,
@@ -83,7 +86,10 @@ def test_the_most_generous_of_two_limits_counts() -> None:
     assert read(openai_chat, {"max_tokens": 5, "max_completion_tokens": 9000}).max_tokens == 9000
 
 
-@pytest.mark.parametrize(("value", "expected"), [("4096", 4096), (7.0, 7), (1e400, 2**63 - 1), (10**30, 2**63 - 1), (True, None), ("x", None), ([], None)])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("4096", 4096), (7.0, 7), (1e400, 2**63 - 1), (10**30, 2**63 - 1), (True, None), ("x", None), ([], None)],
+)
 def test_limits_of_odd_types_are_read_as_lax_servers_read_them(value: Any, expected: int | None) -> None:
     """Several model servers take digits in a string; a rule must see the same number."""
     assert read(openai_chat, {"max_tokens": value, "messages": [{"role": "user", "content": "x"}]}).max_tokens == expected
@@ -91,7 +97,17 @@ def test_limits_of_odd_types_are_read_as_lax_servers_read_them(value: Any, expec
 
 def test_a_message_of_odd_type_costs_only_itself() -> None:
     """The rest of the request is still read."""
-    facts = read(openai_chat, {"model": "m", "messages": [7, {"role": "user", "content": {"a": 1}}, {"role": "user", "content": ["x", {"type": "text", "text": 5}]}]})
+    facts = read(
+        openai_chat,
+        {
+            "model": "m",
+            "messages": [
+                7,
+                {"role": "user", "content": {"a": 1}},
+                {"role": "user", "content": ["x", {"type": "text", "text": 5}]},
+            ],
+        },
+    )
     assert facts.turns == 2
     assert [t.text for t in facts.texts] == ["x"]
 
@@ -107,7 +123,11 @@ def test_a_responses_request_is_read_with_every_text() -> None:
             "previous_response_id": "resp_1",
             "input": [
                 {"role": "user", "content": "hi"},
-                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "yes"}, {"type": "refusal", "refusal": "no"}]},
+                {
+                    "type": "message",
+                    "role": "assistant",
+                    "content": [{"type": "output_text", "text": "yes"}, {"type": "refusal", "refusal": "no"}],
+                },
                 {"type": "reasoning", "summary": [{"type": "summary_text", "text": "why"}], "encrypted_content": "gAAA"},
                 {"type": "function_call", "name": "f", "arguments": '{"a":1}', "call_id": "c"},
                 {"type": "function_call_output", "call_id": "c", "output": "done"},
@@ -143,7 +163,9 @@ def test_a_responses_input_may_be_one_string() -> None:
     assert (facts.turns, facts.texts[0].text) == (1, "hello")
 
 
-@pytest.mark.parametrize(("prompt", "texts", "skipped"), [("a", ["a"], ()), (["a", "b"], ["a", "b"], ()), ([1, 2], [], (("prompt", "token ids"),))])
+@pytest.mark.parametrize(
+    ("prompt", "texts", "skipped"), [("a", ["a"], ()), (["a", "b"], ["a", "b"], ()), ([1, 2], [], (("prompt", "token ids"),))]
+)
 def test_a_prompt_may_be_text_texts_or_tokens(prompt: Any, texts: list[str], skipped: Any) -> None:
     """Tokens cannot be read, and that is said."""
     facts = read(openai_completions, {"model": "m", "prompt": prompt, "max_tokens": 3})
@@ -153,7 +175,10 @@ def test_a_prompt_may_be_text_texts_or_tokens(prompt: Any, texts: list[str], ski
 
 def test_embedding_inputs_are_texts() -> None:
     """Each input is one text."""
-    assert [t.text for t in read(openai_embeddings, {"model": "m", "input": ["a", "b"]}, Operation.EMBEDDINGS).texts] == ["a", "b"]
+    assert [t.text for t in read(openai_embeddings, {"model": "m", "input": ["a", "b"]}, Operation.EMBEDDINGS).texts] == [
+        "a",
+        "b",
+    ]
 
 
 def test_the_path_names_the_model_where_the_body_does_not() -> None:
@@ -162,7 +187,20 @@ def test_the_path_names_the_model_where_the_body_does_not() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("body", [b"[]", b"nope", b'"x"', b"{", b'{"a":1}{"b":2}', b"\xff\xfe{}", b'{"model":"\xff"}', b"\xef\xbb\xbf{}", '{"model":"x"}'.encode("utf-16")])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"nope",
+        b'"x"',
+        b"{",
+        b'{"a":1}{"b":2}',
+        b"\xff\xfe{}",
+        b'{"model":"\xff"}',
+        b"\xef\xbb\xbf{}",
+        '{"model":"x"}'.encode("utf-16"),
+    ],
+)
 def test_a_body_that_is_no_json_object_in_utf8_is_refused(module: Any, body: bytes) -> None:
     """Nothing that rules cannot read goes through as if it had been read."""
     operation = Operation.MODERATION if module is openai_misc else Operation.CHAT
@@ -171,7 +209,10 @@ def test_a_body_that_is_no_json_object_in_utf8_is_refused(module: Any, body: byt
 
 
 @pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("body", ['{"model":"a","model":"b"}', '{"model":"a","mod\\u0065l":"b"}', '{"Model":"a"}', '{"model":["a"]}', '{"model":{"id":"a"}}'])
+@pytest.mark.parametrize(
+    "body",
+    ['{"model":"a","model":"b"}', '{"model":"a","mod\\u0065l":"b"}', '{"Model":"a"}', '{"model":["a"]}', '{"model":{"id":"a"}}'],
+)
 def test_a_model_that_could_be_read_in_two_ways_is_refused(module: Any, body: str) -> None:
     """A gateway and a provider may read different ones."""
     with pytest.raises(MalformedRequestError):
@@ -194,7 +235,11 @@ def form(*fields: str) -> bytes:
 
 def test_the_model_field_of_a_form_is_read() -> None:
     """Audio transcription: rules about models bind."""
-    body = form('name="file"; filename="a.mp3"\r\nContent-Type: audio/mpeg\r\n\r\nID3..', 'name="model"\r\n\r\nwhisper-1', "name=prompt\r\n\r\nnames")
+    body = form(
+        'name="file"; filename="a.mp3"\r\nContent-Type: audio/mpeg\r\n\r\nID3..',
+        'name="model"\r\n\r\nwhisper-1',
+        "name=prompt\r\n\r\nnames",
+    )
     facts = read(openai_misc, body, Operation.AUDIO, json_body=False)
     assert (facts.model, facts.inspected, [t.text for t in facts.texts]) == ("whisper-1", True, ["names"])
 
@@ -222,10 +267,21 @@ def test_stateful_endpoints_are_said_not_to_be_inspected() -> None:
 
 _odd = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "content", "function", "name", "role", "tools", "id"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "content", "function", "name", "role", "tools", "id"]), inner, max_size=3
+        )
+    ),
     max_leaves=8,
 )
-_keys = st.sampled_from(sorted(openai_chat.GOVERNED | openai_responses.GOVERNED | {"prompt", "prediction", "suffix", "conversation", "previous_response_id"}))
+_keys = st.sampled_from(
+    sorted(
+        openai_chat.GOVERNED
+        | openai_responses.GOVERNED
+        | {"prompt", "prediction", "suffix", "conversation", "previous_response_id"}
+    )
+)
 
 
 @pytest.mark.parametrize("module", MODULES)
