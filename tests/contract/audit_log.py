@@ -65,6 +65,10 @@ FILTERS = st.builds(
 )
 
 
+# One log per test, not per example, and one contract for several backends: the property speaks of all that was ever written.
+SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+
+
 class AuditLogContract:
     """The behaviour that the recorder and `audit` rely on."""
 
@@ -101,7 +105,7 @@ class AuditLogContract:
             log.append([record(), bad])
         assert log.append([record()]) == 1
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=100, deadline=None, suppress_health_check=SHARED)
     @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS)
     def test_a_query_finds_what_the_filter_lets_pass_newest_last(
         self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, Outcome, timestamp
 from llmcp.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmcp.core.record_filter import RecordFilter
     from llmcp.ports import AuditLog
 
 _SPAN: Final = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
@@ -88,23 +88,23 @@ def parse_moment(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def build_filter(now: datetime, *, since: str = "", until: str = "", limit: int = 0, **exact: str) -> RecordFilter:
-    """Return the filter that the command's options spell. `exact` are `RecordFilter`'s other texts. Raises: UsageError."""
-    outcome = exact.get("outcome", "")
-    if outcome and outcome not in Outcome:
+def resolve_filter(spoken: RecordFilter, now: datetime) -> RecordFilter:
+    """Return `spoken`, whose `since` and `until` are as the user wrote them, ready for a query. Raises: UsageError."""
+    if spoken.outcome and spoken.outcome not in Outcome:
         raise UsageError(
-            f"unknown outcome `{outcome[:64]}`",
+            f"unknown outcome `{spoken.outcome[:64]}`",
             why=f"outcomes are {', '.join(Outcome)}",
             fix="use one of them",
             code="bad-outcome",
         )
-    if limit < 0:
-        raise UsageError("a limit cannot be negative", why=f"got {limit}", fix="leave `--limit` out for all", code="bad-limit")
-    return RecordFilter(
-        since=timestamp(parse_moment(since, now)) if since else "",
-        until=timestamp(parse_moment(until, now)) if until else "",
-        limit=limit,
-        **exact,
+    if spoken.limit < 0:
+        raise UsageError(
+            f"a limit cannot be {spoken.limit}", why="it counts records", fix="leave it out for all", code="bad-limit"
+        )
+    return replace(
+        spoken,
+        since=timestamp(parse_moment(spoken.since, now)) if spoken.since else "",
+        until=timestamp(parse_moment(spoken.until, now)) if spoken.until else "",
     )
 
 
@@ -133,14 +133,13 @@ def tail(log: AuditLog, wanted: RecordFilter, after_seq: int | None = None) -> t
 
     The first call (`after_seq` None) returns the newest `wanted.limit`; call again with the second value, as often as you like.
     """
-    if after_seq is None:
-        # Before the query: a record that comes in between is then shown by the next call, if it passes, and never lost.
-        end = log.last_seq()
-        rows = [row for row in query(log, wanted) if row["seq"] <= end]
-        return rows, end
+    # Before the query: what comes in between is shown now or by the next call, never by neither.
     end = log.last_seq()
-    rows = list(query(log, replace(wanted, after_seq=after_seq, limit=0))) if end > after_seq else []
-    return rows, max([end, *(row["seq"] for row in rows)])
+    if after_seq is None:
+        rows = list(query(log, wanted))
+    else:
+        rows = list(query(log, replace(wanted, after_seq=after_seq, limit=0))) if end > after_seq else []
+    return rows, max([end, after_seq or 0, *(row["seq"] for row in rows)])
 
 
 def flat_row(document: dict[str, Any]) -> dict[str, str | int | bool]:

@@ -139,8 +139,11 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
     reasons: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     if seen is not None:
-        reasons = tuple(seen.finish_reasons[index][:_MAX_NAME] for index in sorted(seen.finish_reasons)[:_MAX_NAMES])
-        tools = tuple(call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES])
+        # Some servers send an empty reason or a call that never gets a name: neither says anything.
+        reasons = tuple(
+            seen.finish_reasons[index][:_MAX_NAME] for index in sorted(seen.finish_reasons)[:_MAX_NAMES] if seen.finish_reasons[index]
+        )
+        tools = tuple(call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES] if call.name)
     return GenAi(
         provider=endpoint.provider if endpoint is not None else "",
         request_model=progress.request_model[:_MAX_NAME],

@@ -1,1 +1,47 @@
-"""Store adapters, one per URI scheme."""
+"""Adapters of the store ports, one file per backend and one line in the table below.
+
+A store is named by a URI. `sqlite:///PATH` follows the field's convention: three slashes and a relative path (relative to the
+home), four slashes and an absolute one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from llmcp.errors import UsageError
+from llmcp.stores.sqlite import SqliteAuditLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmcp.ports import AuditLog
+
+
+def _sqlite(rest: str, home: Path) -> AuditLog:
+    if not rest.startswith("/") or rest == "/" or "?" in rest:
+        raise UsageError(
+            f"the store `sqlite://{rest[:64]}` names no file",
+            why="expected `sqlite:///PATH`",
+            fix="write `sqlite:///llmcp.db`",
+            code="bad-store",
+        )
+    return SqliteAuditLog(home / Path(rest[1:]).expanduser())
+
+
+_BY_SCHEME: Final[dict[str, Callable[[str, Path], AuditLog]]] = {"sqlite": _sqlite}
+DEFAULT_URI: Final = "sqlite:///llmcp.db"
+
+
+def open_audit_log(uri: str, home: Path) -> AuditLog:
+    """Open the audit log that `uri` names; empty: `llmcp.db` in the home. Raises: UsageError and what the backend raises."""
+    scheme, colon, rest = (uri or DEFAULT_URI).partition("://")
+    backend = _BY_SCHEME.get(scheme)
+    if not colon or backend is None:
+        raise UsageError(
+            f"the store `{scheme[:32]}:` is not supported in this version",
+            why=f"known: {', '.join(f'{name}:///PATH' for name in _BY_SCHEME)}",
+            fix=f"write `{DEFAULT_URI}`",
+            code="bad-store",
+        )
+    return backend(rest, home)
