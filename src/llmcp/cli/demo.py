@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmcp.cli.demo_provider import SampleProvider
 from llmcp.cli.render import emit_rows, say
 from llmcp.errors import LlmcpError, NegativeResultError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from llmcp.cli.demo_provider import SampleProvider
 
 POLICY = """\
 apiVersion: llmcp.dev/v1
@@ -52,6 +53,8 @@ def demo() -> None:
         raise UsageError(
             "the demo drives the real OpenAI and Anthropic SDKs, and they are not installed", fix="`pip install 'llmcp[demo]'`"
         ) from None
+    from llmcp.cli.demo_provider import SampleProvider
+
     with tempfile.TemporaryDirectory(prefix="llmcp-demo-") as scratch, SampleProvider() as provider:
         _run(Path(scratch) / "home", provider)
 

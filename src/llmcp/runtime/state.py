@@ -82,7 +82,7 @@ class DaemonState:
         self.problems = loaded.problems
         if loaded.plane is None or (loaded.problems and self.plane is not None):
             return False
-        changed = loaded.plane.revision.id != self.revision
+        changed: bool = loaded.plane.revision.id != self.revision
         self.plane = loaded.plane
         self.policies = loaded.policies
         return changed

@@ -33,7 +33,7 @@ def fingerprint(directories: Sequence[Path], files: Sequence[Path] = ()) -> byte
     found = [*files]
     for directory in directories:
         with contextlib.suppress(OSError):
-            found.extend(path for path in directory.rglob("*") if path.suffix in _SUFFIXES)
+            found.extend(path for path in directory.rglob("*") if path.suffix in _SUFFIXES and not _hidden(path, directory))
         digest.update(b"d" if directory.is_dir() else b"-")
     for path in sorted(found):
         try:
@@ -43,6 +43,11 @@ def fingerprint(directories: Sequence[Path], files: Sequence[Path] = ()) -> byte
         digest.update(hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).digest())
         digest.update(hashlib.sha256(content).digest())
     return digest.digest()
+
+
+def _hidden(path: Path, directory: Path) -> bool:
+    """Tell whether a dot hides the file or a folder on the way: editors' leftovers, an orchestrator's `..data` copies."""
+    return any(part.startswith(".") for part in path.relative_to(directory).parts)
 
 
 class Watcher:

@@ -109,7 +109,7 @@ def stop_daemon(of: Home, *, timeout_s: float) -> int:
     return stop(of, timeout_s=timeout_s)
 
 
-def serve(
+def serve(  # noqa: PLR0913 - what the command line takes
     *,
     host: str | None = None,
     port: int | None = None,

@@ -26,10 +26,10 @@ class Compiled:
 
 
 class _Nothing:
-    def decide_request(self, view: object) -> Decision:
+    def decide_request(self, _view: object) -> Decision:
         return Decision(Verdict.ALLOW)
 
-    def needs_estimate(self, view: object) -> bool:
+    def needs_estimate(self, _view: object) -> bool:
         return False
 
 

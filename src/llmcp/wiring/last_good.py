@@ -34,6 +34,7 @@ class LastGood:
         name = "".join(c for c in revision if c.isalnum())
         if self._read().get("name") == name:
             return
+        make_private(self._root)
         copy = self._root / name
         shutil.rmtree(copy, ignore_errors=True)
         make_private(copy)
@@ -41,8 +42,9 @@ class LastGood:
             target = copy / str(number)
             make_private(target)
             for path in sorted(directory.rglob("*")):
-                if path.suffix in _SUFFIXES and path.is_file():
-                    into = target / path.relative_to(directory)
+                inside = path.relative_to(directory)
+                if path.suffix in _SUFFIXES and path.is_file() and not any(part.startswith(".") for part in inside.parts):
+                    into = target / inside
                     into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     write_private(into, path.read_text(encoding="utf-8"))
         write_private(self._root / _POINTER, json.dumps({"name": name, "policies": policies, "parts": len(directories)}))

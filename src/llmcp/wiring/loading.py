@@ -107,7 +107,7 @@ class Loader:
         prices, now = self.prices, self._now
 
         def estimate_microusd(provider: str, model: str, facts: RequestFacts, tokens: int) -> int:
-            return prices.estimate(surface.price_id(provider), model, tokens, facts.max_tokens or 0, now()).cost_microusd
+            return prices.estimate(provider, model, tokens, facts.max_tokens or 0, now()).cost_microusd
 
         return Plane(compiled.revision, surface, settings, input_tokens, estimate_microusd)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llmcp.runtime.gateway import Gateway
     from llmcp.runtime.recorder import Recorder
     from llmcp.runtime.state import DaemonState
+    from llmcp.stores.sqlite import SqliteAuditLog
 
 _RECORDER_S = 15.0
 
@@ -67,8 +68,9 @@ class Listener:
 class RecorderPart:
     """The recorder; the last records are written before it ends."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, log_of_records: SqliteAuditLog) -> None:
         self._recorder = recorder
+        self._store = log_of_records
 
     async def start(self) -> None:
         """Begin writing."""
@@ -80,6 +82,7 @@ class RecorderPart:
         left = await asyncio.to_thread(self._recorder.stop, _RECORDER_S)
         if left:
             log.error("records_lost", extra={"fields": {"records": left, "why": self._recorder.state().last_error}})
+        await asyncio.to_thread(self._store.close)
 
 
 def reachable(host: str) -> str:

@@ -86,10 +86,10 @@ def stop(home: Home, *, timeout_s: float) -> int:
         raise _nobody()
     client = _client(home)
     try:
-        if client is None:
-            raise UnreachableError("not listening yet")
-        client.stop()
+        begun = client is not None and bool(client.stop())
     except UnreachableError:
+        begun = False
+    if not begun:
         _terminate(pid)
     deadline = time.monotonic() + timeout_s
     while lock.holder(home) is not None:

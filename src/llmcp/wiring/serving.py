@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmcp.config.home import Home
+    from llmcp.core.http import RequestHead, Respond
     from llmcp.core.settings import Settings
     from llmcp.runtime.exchange_port import ExchangePort
 
@@ -88,6 +89,11 @@ class SystemClock:
         return time.monotonic_ns()
 
 
+def wall_now() -> float:
+    """Return POSIX time."""
+    return time.time_ns() / 1e9
+
+
 def decision_id() -> str:
     """Return a fresh id: time in milliseconds first, so that ids sort by age, then 80 random bits."""
     return f"d_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
@@ -105,7 +111,8 @@ def serve(home: Home, asked: Asked) -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(home, settings, asked))
     finally:
-        home.daemon_file.unlink(missing_ok=True)
+        for path in (home.daemon_file, home.admin_token):
+            path.unlink(missing_ok=True)
         lock.release()
     return 0
 
@@ -134,9 +141,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
-    recorder = Recorder(
-        open_audit_log(home, settings), time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full
-    )
+    records = open_audit_log(home, settings)
+    recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
     registry = Registry()
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
@@ -155,11 +161,12 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 
     pool = UpstreamPool(tls=default_tls_context(), header_bytes=settings.limits.header_bytes)
 
-    def gateway_of(opened: Callable[[str], ExchangePort], local: object = None) -> Gateway:
-        extra = {} if local is None else {"local": local}
-        return Gateway(open_exchange=opened, pool=pool, limits=settings.limits, wall_now=time.time, on_bug=settler.bug, **extra)  # type: ignore[arg-type]
+    def listener(opened: Callable[[str], ExchangePort], local: Callable[[RequestHead], Respond | None]) -> Gateway:
+        return Gateway(
+            open_exchange=opened, pool=pool, limits=settings.limits, wall_now=wall_now, on_bug=settler.bug, local=local
+        )  # fmt: skip
 
-    gateway = gateway_of(open_exchange, settler.local)
+    gateway = listener(open_exchange, settler.local)
 
     def swapped() -> None:
         configure(
@@ -180,7 +187,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,
         stop=daemon.request_stop,
     )  # fmt: skip
-    admin = gateway_of(serve_handler(app))
+    admin = listener(serve_handler(app), settler.refuse)
     settler.watch_connections(gateway, pool)
     watcher = Watcher(
         directories=loader.directories,
@@ -202,7 +209,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     await daemon.run(
         (
             Listener("gateway", gateway, listen.host, listen.port, state),
-            RecorderPart(recorder),
+            RecorderPart(recorder, records),
             Listener("admin", admin, listen.host, listen.admin_port, state),
         ),
         watcher,

@@ -54,6 +54,10 @@ class Settler:
 
     def _gauges(self) -> None:
         registry, recorder, state = self._registry, self._recorder, self._state
+
+        def revision_info() -> dict[tuple[str, ...], float]:
+            return {(state.revision, str(state.readiness)): 1}
+
         registry.gauge("llmcp_records_written_total", "Records in the store.", lambda: recorder.state().written, kind="counter")
         registry.gauge("llmcp_records_dropped_total", "Records lost.", lambda: recorder.state().dropped, kind="counter")
         registry.gauge("llmcp_records_pending", "Records that wait for the store.", lambda: recorder.state().pending)
@@ -63,7 +67,7 @@ class Settler:
         registry.gauge(
             "llmcp_revision_info",
             "The revision in force.",
-            lambda: {(state.revision, str(state.readiness)): 1.0},
+            revision_info,
             ("revision", "state"),
         )
 
@@ -76,7 +80,11 @@ class Settler:
 
     def local(self, head: RequestHead) -> Respond | None:
         """Answer what needs no exchange: who may not talk to us at all, and health."""
-        return admission(head, self._loader.settings.listen) or health(head, self._state)
+        return self.refuse(head) or health(head, self._state)
+
+    def refuse(self, head: RequestHead) -> Respond | None:
+        """Turn away who may not talk to any listener."""
+        return admission(head, self._loader.settings.listen)
 
     def bug(self, error: Exception) -> None:
         """Hear of an exception that a boundary caught."""
