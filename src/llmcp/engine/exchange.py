@@ -15,13 +15,17 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import structs
+
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
-from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
+from llmcp.core.messages import NO_EDITS, Observation, Operation, RequestEdits, RequestFacts
 from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
 from llmcp.engine.attribution import read_client, read_labels
 from llmcp.engine.credentials import presented, signed_by_aws
@@ -42,7 +46,6 @@ if TYPE_CHECKING:
 _JSON_TYPES = (b"application/json", b"text/json")
 _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
-_NO_EDITS = RequestEdits()
 _ALLOW = Decision(Verdict.ALLOW)
 _OK_BELOW = 300
 
@@ -70,8 +73,7 @@ class Plane:
     estimate_microusd: Callable[[str, str, RequestFacts, int], int]
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """What is known of an exchange so far; settlement makes the record of it."""
 
     endpoint: Endpoint | None = None
@@ -83,7 +85,7 @@ class Progress:
     client: ClientInfo = _NO_CLIENT
     labels: Mapping[str, str] = NO_LABELS
     request_bytes: int = 0
-    edits: RequestEdits = _NO_EDITS
+    edits: RequestEdits = NO_EDITS
     refusal: Refusal | None = None
     error_type: str = ""
     status: int = 0
@@ -215,14 +217,14 @@ class Exchange:
         progress = self.progress
         progress.facts = facts
         progress.request_model = facts.model
-        edits = _NO_EDITS
+        edits = NO_EDITS
         if endpoint.unified:
             placed = self._place(endpoint, facts)
             if isinstance(placed, Refusal):
                 return self._refuse(placed)
             if placed.model and placed.model != facts.model:
                 edits = RequestEdits(fields=(("model", placed.model),))
-                progress.facts = facts = replace(facts, model=placed.model)
+                progress.facts = facts = structs.replace(facts, model=placed.model)
             progress.endpoint = endpoint = placed
         view = self._view(endpoint, facts)
         progress.view = view
@@ -241,7 +243,9 @@ class Exchange:
         key_provider = self.plane.surface.key_provider(headers)
         placed = self.plane.surface.place(endpoint, facts.model, key_provider)
         if isinstance(placed, Refusal):
-            return replace(placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})")
+            return dataclasses.replace(
+                placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
+            )
         if placed.provider != key_provider and (presented(headers, "").any or not self.plane.surface.keyless(placed.provider)):
             self.progress.endpoint = placed
             whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
@@ -504,7 +508,7 @@ class Exchange:
         if not progress.sent_ns:
             progress.overhead_ns = self._clock.monotonic_ns() - progress.started_ns
         respond = self._endpoint().dialect.refuse(refusal)
-        return replace(respond, headers=(*respond.headers, *self._own_headers(progress.decision)))
+        return structs.replace(respond, headers=(*respond.headers, *self._own_headers(progress.decision)))
 
     def _deny_response(self, decision: Decision) -> Respond:
         self._held.clear()
