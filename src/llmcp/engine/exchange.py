@@ -311,7 +311,8 @@ class Exchange:
         progress.status = status
         rules = progress.decision.response if status < _OK_BELOW else None
         progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
-        gated = rules is not None and not rules.reads and (declares_stream(headers) or endpoint.stream is True)
+        gated = rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
+        held = rules is not None and not gated and (rules.holds or rules.gates_tools)
         progress.reader = reader = ResponseReader(
             endpoint,
             seen,
@@ -340,8 +341,8 @@ class Exchange:
             reader.ungate()
             self.state = State.STREAMING
             return self._start
-        self.state = State.STREAMING if gated else State.HELD
-        return self._start if gated else Hold()
+        self.state = State.HELD if held else State.STREAMING
+        return Hold() if held else self._start
 
     def receive_response_data(self, data: bytes) -> bytes | Cut | Respond:
         """Take a piece of the upstream's body; return what goes to the client now."""
