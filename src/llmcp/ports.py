@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from llmcp.core.decide import RequestView, ResponseView
     from llmcp.core.http import Headers, Origin, RequestHead, Respond, Timeouts
     from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
+    from llmcp.core.policy import EffectSpec, ParamValue, Phase
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
-    from llmcp.core.policy import EffectSpec, ParamValue, Phase
     from llmcp.core.tally import Tally
 
 

@@ -311,7 +311,9 @@ class Exchange:
         progress.status = status
         rules = progress.decision.response if status < _OK_BELOW else None
         progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
-        gated = rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
+        gated = (
+            rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
+        )
         held = rules is not None and not gated and (rules.holds or rules.gates_tools)
         progress.reader = reader = ResponseReader(
             endpoint,

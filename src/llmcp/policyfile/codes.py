@@ -107,7 +107,7 @@ _ALL = (
          "The number of rules, exceptions, globs and tests in one policy is bounded."),
     Code("P121", "shadowed rule", "remove the `allow` that covers everything, or narrow it",
          "Another `allow` of the same policy without condition covers everything this one does."),
-    Code("P201", "condition is not CEL", "conditions are CEL: `request.model == \"x\" && !request.stream`",
+    Code("P201", "condition is not CEL", 'conditions are CEL: `request.model == "x" && !request.stream`',
          "The condition is not a well-formed CEL expression."),
     Code("P202", "unknown variable", "see CONTRACT section 4 for the variables",
          "The condition reads a variable that does not exist. Every variable is typed and known by name, so that a misspelling cannot make a rule inert."),
