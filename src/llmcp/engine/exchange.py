@@ -127,6 +127,11 @@ class Exchange:
         self._held_bytes = 0
         self._pending: Respond | None = None
 
+    @property
+    def method(self) -> str:
+        """The request's method; '' before its head came."""
+        return self._head.method if self._head is not None else ""
+
     # -- the request ------------------------------------------------------------------------------------------------------------
 
     def receive_head(self, head: RequestHead) -> Respond | ReadBody | Forward:
@@ -229,7 +234,7 @@ class Exchange:
             progress.endpoint = endpoint = placed
         view = self._view(endpoint, facts)
         progress.view = view
-        decision = self.plane.revision.policies.decide_request(view)
+        decision = self._ask_rules(view)
         progress.decision = decision
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
@@ -237,6 +242,23 @@ class Exchange:
         if decision.edits:
             edits = RequestEdits((*edits.fields, *decision.edits.fields), decision.edits.strip_tools)
         return self._forward(endpoint, facts, edits, body, plain)
+
+    def _ask_rules(self, view: RequestView) -> Decision:
+        """Ask every request rule; a request that names models to fall back on must pass with each of them."""
+        program = self.plane.revision.policies
+        decision = program.decide_request(view)
+        for model in view.facts.fallback_models:
+            if decision.verdict is not Verdict.ALLOW:
+                break
+            other = structs.replace(
+                view,
+                facts=structs.replace(view.facts, model=model, fallback_models=()),
+                canonical_model=self.plane.surface.canonical_model(view.provider, model),
+            )
+            refused = program.decide_request(other)
+            if refused.verdict is not Verdict.ALLOW:
+                decision = refused
+        return decision
 
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
         """Choose the provider of a unified path, and hold the client's key to it."""
