@@ -141,7 +141,9 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
     if seen is not None:
         # Some servers send an empty reason or a call that never gets a name: neither says anything.
         reasons = tuple(
-            seen.finish_reasons[index][:_MAX_NAME] for index in sorted(seen.finish_reasons)[:_MAX_NAMES] if seen.finish_reasons[index]
+            seen.finish_reasons[index][:_MAX_NAME]
+            for index in sorted(seen.finish_reasons)[:_MAX_NAMES]
+            if seen.finish_reasons[index]
         )
         tools = tuple(call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES] if call.name)
     return GenAi(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llmcp.runtime.gateway import Gateway
     from llmcp.runtime.recorder import Recorder
     from llmcp.runtime.state import DaemonState
-    from llmcp.stores.sqlite import SqliteAuditLog
+    from llmcp.ports import AuditLog
 
 _RECORDER_S = 15.0
 
@@ -68,7 +68,7 @@ class Listener:
 class RecorderPart:
     """The recorder; the last records are written before it ends."""
 
-    def __init__(self, recorder: Recorder, log_of_records: SqliteAuditLog) -> None:
+    def __init__(self, recorder: Recorder, log_of_records: AuditLog) -> None:
         self._recorder = recorder
         self._store = log_of_records
 
