@@ -30,7 +30,7 @@ _CR = b"\r"
 _BOM = b"\xef\xbb\xbf"
 # Two line ends in a row. Atomic groups: CR LF must never be taken for two of them.
 _BLANK_LINE = re.compile(rb"(?>\r\n|[\r\n])(?>\r\n|[\r\n])")
-_LONGEST_PARTIAL = 3  # CR LF CR
+_LONGEST_PARTIAL = 2  # CR LF
 _STRUCTURAL = re.compile(rb'[\[\]{}",]')
 _IN_STRING = re.compile(rb'["\\]')
 _SSE_START = re.compile(rb"\s*(?:data|event|id|retry)?:")

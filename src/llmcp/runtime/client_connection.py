@@ -15,6 +15,8 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 # A refused request's body up to this size is read and dropped, so that the connection can live on.
 _DISCARD_MAX = 65536
 _LINGER_S = 2.0
+# The form of SO_LINGER that makes a close a reset: on, for no time.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class _Phase(Enum):
@@ -125,11 +129,16 @@ class ClientConnection(asyncio.Protocol):
         self._turn = None
         self._phase = _Phase.CLOSED
         self._since = self._gateway.now
-        if self._transport is not None:
-            if reset:
-                self._transport.abort()
-            else:
-                self._transport.close()
+        transport = self._transport
+        if transport is None:
+            return
+        if not reset:
+            transport.close()
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
 
     # --- asyncio's side
 

@@ -330,6 +330,9 @@ class UpstreamConnection(asyncio.Protocol):
 
 def _read_framing(headers: list[tuple[bytes, bytes]], version: str, limit: int) -> bool:
     """Check an answer's size and framing headers; tell whether its body lasts until the connection closes."""
+    if version not in {"1.0", "1.1"}:
+        msg = "its version is not HTTP/1.1"
+        raise _InvalidResponseError(msg)
     said = size = 0
     for name, value in headers:
         size += len(name) + len(value)

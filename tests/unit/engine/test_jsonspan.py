@@ -146,6 +146,8 @@ def test_duplicate_keys_are_all_edited() -> None:
         '{"model":"a","\\u006Dodel":"b"}',
         '{"model":"a","Model":"b"}',
         '{"MODEL":"b"}',
+        '{"model":12,"model":1}',
+        '{"model":12,"model":1,"b":1,"c":1,"d":1,"e":1,"f":1}',
         '{"x":{"model":1},"model":"a","x2":{"a":[1,"}"]},"mOdel":"b"}',
     ],
 )
