@@ -42,7 +42,7 @@ class _Interim:
 def compile_policies(directories: Sequence[Path], settings: Settings) -> Compiled:
     """Read and compile (interim: no policies at all)."""
     found = [p for d in directories for p in sorted(d.rglob("*.yaml"))]
-    if found and False:
+    if found:
         return Compiled(None, (Problem(str(found[0]), 1, "policies cannot be read in this build"),), 0)
     digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
     return Compiled(_Interim(f"sha256:{digest[:16]}", _Nothing()), (), 0)
