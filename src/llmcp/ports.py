@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
@@ -32,8 +34,7 @@ class Framing(StrEnum):
     AWS_EVENTSTREAM = "aws_eventstream"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream. The `raw` of all frames, joined, is the stream byte for byte.
 
     `name` is the SSE `event:` field or the AWS `:event-type` / `:exception-type`; `data` the payload (SSE: its `data:` lines

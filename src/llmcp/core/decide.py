@@ -8,11 +8,12 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from llmcp.core.messages import RequestEdits
+import msgspec
+
+from llmcp.core.messages import NO_EDITS, RequestEdits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +47,7 @@ class RecordLevel(StrEnum):
     FULL = "full"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleHit:
+class RuleHit(msgspec.Struct, frozen=True, gc=False):
     """One rule that matched. `effect` is the effect's name, `default-deny` rules have the id `default-deny` and the effect `allow`."""
 
     policy: str
@@ -56,16 +56,14 @@ class RuleHit:
     mode: str = "enforce"
 
 
-@dataclass(frozen=True, slots=True)
-class WouldBe:
+class WouldBe(msgspec.Struct, frozen=True, gc=False):
     """The decision that would have been taken had the `warn` and `audit` rules been enforced."""
 
     verdict: Verdict
     rules: tuple[RuleHit, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleFault:
+class RuleFault(msgspec.Struct, frozen=True, gc=False):
     """A condition or guard that failed to run; `acted` says whether `onError` made it refuse."""
 
     policy: str
@@ -74,8 +72,7 @@ class RuleFault:
     acted: bool
 
 
-@dataclass(slots=True)
-class RequestView:
+class RequestView(msgspec.Struct):
     """Everything that a request condition may read. Values only; neutral values are the condition compiler's business.
 
     `labels` are the client's own (attribution only); `input_tokens` and `estimated_microusd` are computed on demand by the
@@ -94,8 +91,7 @@ class RequestView:
     estimated_microusd: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseView:
+class ResponseView(msgspec.Struct, frozen=True, gc=False):
     """Everything that a response condition may read besides the request's own."""
 
     model: str = ""
@@ -126,8 +122,7 @@ class ResponseRules(Protocol):
         """Decide about a response that could not be read: each rule's `onError` speaks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What the rules say. `rules` are the enforced ones that matched; `message` is the first denying rule's.
 
     `edits` are to be applied only when the verdict is `allow`. `response` is None when no response-phase rule is in scope.
@@ -136,7 +131,7 @@ class Decision:
     verdict: Verdict
     rules: tuple[RuleHit, ...] = ()
     message: str = ""
-    edits: RequestEdits = field(default_factory=RequestEdits)
+    edits: RequestEdits = NO_EDITS
     record: RecordLevel = RecordLevel.NONE
     would_be: WouldBe | None = None
     warnings: tuple[RuleHit, ...] = ()

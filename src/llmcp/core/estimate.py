@@ -14,8 +14,9 @@ Cohere 500), images and documents.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from llmcp.core.records import UsageSource
 

@@ -7,7 +7,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 type Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -20,8 +20,7 @@ def header(headers: Headers, name: bytes, default: bytes = b"") -> bytes:
     return default
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """A request line and its headers. `client_ip` is the peer's address as text."""
 
     method: str
@@ -30,8 +29,7 @@ class RequestHead:
     client_ip: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where an upstream request goes: scheme `http` or `https`, host, port."""
 
     scheme: str
@@ -44,8 +42,7 @@ class Origin:
         return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True, gc=False):
     """Deadlines of one upstream attempt, in seconds; 0 means none."""
 
     connect_s: float = 10.0
@@ -54,8 +51,7 @@ class Timeouts:
     total_s: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(msgspec.Struct, frozen=True, gc=False):
     """Send this upstream. `body` None: the client's body is streamed through as it comes (with its own framing headers).
 
     `headers` are complete but for `content-length` / `transfer-encoding`, which the shell sets from the body it sends.
@@ -66,11 +62,10 @@ class Forward:
     target: str
     headers: Headers
     body: bytes | None
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
 
 
-@dataclass(frozen=True, slots=True)
-class Respond:
+class Respond(msgspec.Struct, frozen=True, gc=False):
     """Answer the client with this and send nothing upstream. The shell adds `content-length`, `date` and `connection`."""
 
     status: int
@@ -78,15 +73,13 @@ class Respond:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBody:
+class ReadBody(msgspec.Struct, frozen=True, gc=False):
     """Read the whole request body (at most `limit` bytes, after de-chunking) and call `receive_body`."""
 
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseStart:
+class ResponseStart(msgspec.Struct, frozen=True, gc=False):
     """Begin the client's response. `content_length` None: the length is not known beforehand, so the shell uses chunked framing."""
 
     status: int
@@ -94,13 +87,11 @@ class ResponseStart:
     content_length: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """Send nothing to the client yet: the whole response is wanted before anything is let go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, gc=False):
     """Send `data` (the dialect's terminal event, may be empty), end the client's response, cancel the upstream.
 
     `clean` False: the response is broken off instead (no last chunk, connection closed), so that the client sees a truncation.
@@ -110,8 +101,7 @@ class Cut:
     clean: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(msgspec.Struct, frozen=True, gc=False):
     """A held response, let go whole."""
 
     start: ResponseStart

@@ -8,9 +8,10 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 
 class Operation(StrEnum):
@@ -40,8 +41,7 @@ class Channel(StrEnum):
     REFUSAL = "refusal"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True, gc=False):
     """One text of a request, decoded. `role` is the dialect's own word (`system`, `user`, `assistant`, `tool` …)."""
 
     role: str
@@ -49,8 +49,7 @@ class Text:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """What a dialect read from one request.
 
     `inspected` is False when the dialect does not know the endpoint or the form of the body: then only what the path says is
@@ -74,8 +73,7 @@ class RequestFacts:
         return sum(len(t.text) if t.text.isascii() else len(t.text.encode("utf-8", "surrogatepass")) for t in self.texts)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEdits:
+class RequestEdits(msgspec.Struct, frozen=True, gc=False):
     """What the rules change in a request: fields to set, and names of offered tools to take out.
 
     `fields` keys are those of the `set` effect: `max_tokens`, `temperature`, `top_p`, `model`, `stream_options`.
@@ -89,8 +87,10 @@ class RequestEdits:
         return bool(self.fields or self.strip_tools)
 
 
-@dataclass(slots=True)
-class Usage:
+NO_EDITS = RequestEdits()
+
+
+class Usage(msgspec.Struct, gc=False):
     """Tokens of one exchange as the provider said them; None where it said nothing."""
 
     input_tokens: int | None = None
@@ -106,8 +106,7 @@ class Usage:
         return self.input_tokens is not None or self.output_tokens is not None
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderError:
+class ProviderError(msgspec.Struct, frozen=True, gc=False):
     """An error as the provider worded it. Never stored whole: only `type` and `code` go into a record."""
 
     type: str
@@ -115,16 +114,14 @@ class ProviderError:
     message: str
 
 
-@dataclass(slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, gc=False):
     """A tool call in a response; `name` grows when a provider sends it in pieces, `args_bytes` counts its arguments."""
 
     name: str = ""
     args_bytes: int = 0
 
 
-@dataclass(slots=True)
-class Observation:
+class Observation(msgspec.Struct):
     """What has been read of a response so far. Dialects write into it; the exchange reads it.
 
     `finish_reasons` is keyed by choice index. `scratch` belongs to the dialect alone. `texts` is filled only when `keep_text`
@@ -135,17 +132,17 @@ class Observation:
     keep_text: bool = False
     model: str = ""
     response_id: str = ""
-    usage: Usage = field(default_factory=Usage)
-    finish_reasons: dict[int, str] = field(default_factory=dict)
-    tools: list[ToolCall] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    usage: Usage = msgspec.field(default_factory=Usage)
+    finish_reasons: dict[int, str] = msgspec.field(default_factory=dict)
+    tools: list[ToolCall] = msgspec.field(default_factory=list)
+    texts: list[str] = msgspec.field(default_factory=list)
     text_bytes: int = 0
     reasoning_bytes: int = 0
     error: ProviderError | None = None
     terminal: bool = False
     events: int = 0
     unreadable: int = 0
-    scratch: dict[Any, Any] = field(default_factory=dict)
+    scratch: dict[Any, Any] = msgspec.field(default_factory=dict)
 
     def add_text(self, channel: Channel, text: str) -> None:
         """Count `text` and keep it if somebody wants it."""

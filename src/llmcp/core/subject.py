@@ -7,9 +7,10 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, gc=False):
     """The authenticated caller. Every org-less caller belongs to `default`."""
 
     org: str = "default"
@@ -27,11 +27,10 @@ class Subject:
     groups: tuple[str, ...] = ()
     key_id: str = ""
     agent: str = ""
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    labels: Mapping[str, str] = NO_LABELS
 
 
-@dataclass(frozen=True, slots=True)
-class ClientInfo:
+class ClientInfo(msgspec.Struct, frozen=True, gc=False):
     """What the client says of itself: address, user agent, agent program and agent session."""
 
     ip: str = ""

@@ -28,10 +28,9 @@ class Presented:
     virtual: bool
 
 
-def presented(headers: Headers, query_key: str) -> Presented:
-    """Look at every place where an SDK puts its key, and at the proxy's own."""
-    found = bool(query_key)
-    virtual = query_key.startswith("llmcp_")
+def presented(headers: Headers) -> Presented:
+    """Look at every header where an SDK puts its key, and at the proxy's own."""
+    found = virtual = False
     for name, value in headers:
         if name in CREDENTIAL_HEADERS:
             found = True
@@ -39,6 +38,11 @@ def presented(headers: Headers, query_key: str) -> Presented:
         elif name == b"proxy-authorization":
             virtual = virtual or VIRTUAL_KEY_PREFIX in value or _basic_has_virtual(value)
     return Presented(found, virtual)
+
+
+def is_virtual(key: str) -> bool:
+    """Tell whether a key that did not come in a header is a virtual one."""
+    return key.startswith(VIRTUAL_KEY_PREFIX.decode("ascii"))
 
 
 def _basic_has_virtual(value: bytes) -> bool:

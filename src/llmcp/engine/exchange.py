@@ -15,18 +15,22 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import structs
+
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
-from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
+from llmcp.core.messages import NO_EDITS, Observation, Operation, RequestEdits, RequestFacts
 from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
-from llmcp.engine.attribution import read_client, read_labels
-from llmcp.engine.credentials import presented, signed_by_aws
+from llmcp.engine.credentials import is_virtual, signed_by_aws
 from llmcp.engine.encoding import decode_request
-from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, offered_encoding, upstream_headers
+from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
+from llmcp.engine.heads import HeadFacts, Heads
 from llmcp.engine.stream import ResponseReader, declares_stream
 from llmcp.errors import LlmcpError, MalformedRequestError, NotEditableError, WrongStateError
 from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
@@ -37,12 +41,12 @@ if TYPE_CHECKING:
     from llmcp.core.http import RequestHead
     from llmcp.core.revision import Revision
     from llmcp.core.settings import Settings
+    from llmcp.engine.credentials import Presented
     from llmcp.ports import Clock, Surface
 
-_JSON_TYPES = (b"application/json", b"text/json")
+_CONTENT_ENCODING = frozenset((b"content-encoding",))
 _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
-_NO_EDITS = RequestEdits()
 _ALLOW = Decision(Verdict.ALLOW)
 _OK_BELOW = 300
 
@@ -68,10 +72,10 @@ class Plane:
     settings: Settings
     estimate_tokens: Callable[[RequestFacts], int]
     estimate_microusd: Callable[[str, str, RequestFacts, int], int]
+    heads: Heads = dataclasses.field(default_factory=Heads)
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """What is known of an exchange so far; settlement makes the record of it."""
 
     endpoint: Endpoint | None = None
@@ -83,7 +87,7 @@ class Progress:
     client: ClientInfo = _NO_CLIENT
     labels: Mapping[str, str] = NO_LABELS
     request_bytes: int = 0
-    edits: RequestEdits = _NO_EDITS
+    edits: RequestEdits = NO_EDITS
     refusal: Refusal | None = None
     error_type: str = ""
     status: int = 0
@@ -117,6 +121,7 @@ class Exchange:
         self._clock = clock
         self._emit = emit
         self._head: RequestHead | None = None
+        self._said: HeadFacts | None = None
         self._start: ResponseStart | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -137,9 +142,10 @@ class Exchange:
                 self.state = State.DONE
                 return named
             progress.endpoint = named
-            progress.client = read_client(head.headers, self._client_ip)
-            progress.labels = read_labels(head.headers)
-            refusal = self._check_credentials(named, head.headers) or self._check_content(named, head)
+            said = self._said = self.plane.heads.read(head, self._client_ip)
+            progress.client = said.client
+            progress.labels = said.labels
+            refusal = self._check_credentials(named, said.shown) or self._check_content(named, head, said)
             if refusal is not None:
                 return self._refuse(refusal)
             self.state = State.BODY
@@ -157,9 +163,8 @@ class Exchange:
         endpoint = self._endpoint()
         self.progress.request_bytes = len(body)
         try:
-            headers = self._request_head().headers
-            limit = self.plane.settings.limits.request_body_bytes
-            plain = decode_request(body, header(headers, b"content-encoding"), limit)
+            coding = self._headers_said().content_encoding
+            plain = decode_request(body, coding, self.plane.settings.limits.request_body_bytes) if coding else body
             if not endpoint.inspectable:
                 facts = RequestFacts(
                     model=endpoint.model, inspected=False, skipped=(("body", "no dialect reads this endpoint"),) if body else ()
@@ -184,28 +189,26 @@ class Exchange:
             return False
         if endpoint.inspectable and endpoint.operation is not Operation.FILES:
             return False
-        return not _is_json(header(head.headers, b"content-type"))
+        return not self._headers_said().is_json
 
-    def _check_credentials(self, endpoint: Endpoint, headers: Headers) -> Refusal | None:
-        shown = presented(headers, endpoint.credential)
-        if shown.virtual:
+    def _check_credentials(self, endpoint: Endpoint, shown: Presented) -> Refusal | None:
+        if shown.virtual or is_virtual(endpoint.credential):
             return self._refusal(RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked")
         if self.plane.settings.auth.require_virtual_key:
             return self._refusal(
                 RefusalKind.UNAUTHENTICATED,
                 "a virtual key (`llmcp_…`) is required here: `auth.require_virtual_key` forbids provider keys",
             )
-        if endpoint.provider == "bedrock" and signed_by_aws(headers):
+        if endpoint.provider == "bedrock" and signed_by_aws(self._request_head().headers):
             return self._refusal(
                 RefusalKind.UNAUTHENTICATED,
                 "a SigV4 signature covers the host and cannot pass a gateway; use a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`)",
             )
         return None
 
-    def _check_content(self, endpoint: Endpoint, head: RequestHead) -> Refusal | None:
+    def _check_content(self, endpoint: Endpoint, head: RequestHead, said: HeadFacts) -> Refusal | None:
         """Refuse a body of another type on a JSON operation: no rule could read it, and a web page may send one unasked."""
-        content_type = header(head.headers, b"content-type")
-        if not endpoint.json_body or not content_type or _is_json(content_type) or not _has_body(head):
+        if said.is_json or not endpoint.json_body or not said.content_type or not _has_body(head):
             return None
         return self._refusal(
             RefusalKind.UNSUPPORTED_MEDIA_TYPE, "this operation takes a JSON body: send `content-type: application/json`"
@@ -215,14 +218,14 @@ class Exchange:
         progress = self.progress
         progress.facts = facts
         progress.request_model = facts.model
-        edits = _NO_EDITS
+        edits = NO_EDITS
         if endpoint.unified:
             placed = self._place(endpoint, facts)
             if isinstance(placed, Refusal):
                 return self._refuse(placed)
             if placed.model and placed.model != facts.model:
                 edits = RequestEdits(fields=(("model", placed.model),))
-                progress.facts = facts = replace(facts, model=placed.model)
+                progress.facts = facts = structs.replace(facts, model=placed.model)
             progress.endpoint = endpoint = placed
         view = self._view(endpoint, facts)
         progress.view = view
@@ -241,8 +244,12 @@ class Exchange:
         key_provider = self.plane.surface.key_provider(headers)
         placed = self.plane.surface.place(endpoint, facts.model, key_provider)
         if isinstance(placed, Refusal):
-            return replace(placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})")
-        if placed.provider != key_provider and (presented(headers, "").any or not self.plane.surface.keyless(placed.provider)):
+            return dataclasses.replace(
+                placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
+            )
+        if placed.provider != key_provider and (
+            self._headers_said().shown.any or not self.plane.surface.keyless(placed.provider)
+        ):
             self.progress.endpoint = placed
             whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
             return self._refusal(
@@ -273,20 +280,18 @@ class Exchange:
     def _forward(
         self, endpoint: Endpoint, facts: RequestFacts, edits: RequestEdits, body: bytes | None, plain: bytes
     ) -> Respond | Forward:
-        head = self._request_head()
+        head, said = self._request_head(), self._headers_said()
         target = endpoint.target
-        drop: set[bytes] = set()
+        headers = said.stream_headers if facts.stream else said.whole_headers
         if edits:
             if body is None:
                 raise NotEditableError("a rule edits this request", why="its body is not read here, so it cannot be edited")
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
-            drop.add(b"content-encoding")
+            if said.content_encoding:
+                headers = without(headers, _CONTENT_ENCODING)
         if endpoint.unified and self.plane.surface.keyless(endpoint.provider):
-            drop |= CREDENTIAL_HEADERS
+            headers = without(headers, CREDENTIAL_HEADERS)
         upstream = self.plane.surface.upstream(endpoint)
-        headers = upstream_headers(
-            head.headers, accept_encoding=offered_encoding(head.headers, stream=facts.stream), drop=frozenset(drop)
-        )
         if endpoint.credential:
             headers = (*headers, (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
         self.state = State.SENT
@@ -504,7 +509,7 @@ class Exchange:
         if not progress.sent_ns:
             progress.overhead_ns = self._clock.monotonic_ns() - progress.started_ns
         respond = self._endpoint().dialect.refuse(refusal)
-        return replace(respond, headers=(*respond.headers, *self._own_headers(progress.decision)))
+        return structs.replace(respond, headers=(*respond.headers, *self._own_headers(progress.decision)))
 
     def _deny_response(self, decision: Decision) -> Respond:
         self._held.clear()
@@ -543,6 +548,11 @@ class Exchange:
             raise WrongStateError("an exchange was asked for its endpoint before its head was read")
         return self.progress.endpoint
 
+    def _headers_said(self) -> HeadFacts:
+        if self._said is None:
+            raise WrongStateError("an exchange was asked for its headers before they were read")
+        return self._said
+
     def _request_head(self) -> RequestHead:
         if self._head is None:
             raise WrongStateError("an exchange was asked for its head before it came")
@@ -552,11 +562,6 @@ class Exchange:
 def error_name(error: Exception) -> str:
     """Name an exception for a record: a stable code for ours, the class for others. Never its text, which may hold a body."""
     return error.code if isinstance(error, LlmcpError) else type(error).__name__
-
-
-def _is_json(content_type: bytes) -> bool:
-    bare = content_type.partition(b";")[0].strip().lower()
-    return bare in _JSON_TYPES or bare.endswith(b"+json")
 
 
 def _has_body(head: RequestHead) -> bool:

@@ -45,8 +45,13 @@ def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     return names - CREDENTIAL_HEADERS - {b"content-type", b"content-encoding"}
 
 
-def upstream_headers(headers: Headers, *, accept_encoding: bytes, drop: frozenset[bytes] = frozenset()) -> Headers:
-    """Return what goes upstream of a client's `headers`; `drop` names further headers to leave out.
+def without(headers: Headers, names: frozenset[bytes]) -> Headers:
+    """Return `headers` less those called by one of `names`."""
+    return tuple(pair for pair in headers if pair[0] not in names)
+
+
+def upstream_headers(headers: Headers, *, accept_encoding: bytes) -> Headers:
+    """Return what goes upstream of a client's `headers`.
 
     `accept_encoding` replaces the client's: only what llmcp can read again is offered to the provider.
     """
@@ -54,11 +59,7 @@ def upstream_headers(headers: Headers, *, accept_encoding: bytes, drop: frozense
     kept = [
         (name, value)
         for name, value in headers
-        if name not in _REQUEST_OWN
-        and name not in drop
-        and name not in named
-        and not name.startswith(_OWN_PREFIX)
-        and VIRTUAL_KEY_PREFIX not in value
+        if name not in _REQUEST_OWN and name not in named and not name.startswith(_OWN_PREFIX) and VIRTUAL_KEY_PREFIX not in value
     ]
     kept.append((b"accept-encoding", accept_encoding))
     return tuple(kept)

@@ -102,7 +102,7 @@ class ResponseReader:
         """Read what is left at the end of the body; return what may still go to the client."""
         if not self._reading:
             return b""
-        if self._framer is None and not self._whole:
+        if self._framer is None and not self._whole and self._stream:
             self._begin(sniff(header(self._headers, b"content-type"), b"".join(self._parts), self._stream))
         if self._framer is None:
             return self._close_whole()
@@ -119,7 +119,9 @@ class ResponseReader:
     def _close_whole(self) -> bytes:
         body = b"".join(self._parts)
         self._parts.clear()
-        framing = sniff(header(self._headers, b"content-type"), body[:4096], self._stream)
+        # An answer that begins like an object and was not asked for as a stream is one document.
+        plain = body[:1] == b"{" and not self._stream
+        framing = Framing.WHOLE if plain else sniff(header(self._headers, b"content-type"), body[:4096], self._stream)
         if framing is not Framing.WHOLE:
             # Said to be one document, but it is a stream of events: some servers mislabel them.
             self.framing = framing

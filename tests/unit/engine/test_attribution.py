@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from llmcp.engine.attribution import read_client, read_labels
-from llmcp.engine.credentials import presented, signed_by_aws
+from llmcp.engine.credentials import is_virtual, presented, signed_by_aws
 from llmcp.errors import MalformedRequestError
 
 VIRTUAL = b"llmcp_" + b"0" * 20
@@ -55,13 +55,13 @@ def test_bad_labels_are_the_clients_mistake(value) -> None:
 )
 def test_a_virtual_key_is_seen_wherever_an_sdk_puts_it(header) -> None:
     """Every place of CONTRACT section 2."""
-    assert presented((header,), "").virtual
+    assert presented((header,)).virtual
 
 
 def test_a_virtual_key_is_seen_in_the_query() -> None:
     """`?key=` under `/gemini`."""
-    assert presented((), VIRTUAL.decode()).virtual
-    assert not presented((), "AIza" + "x" * 10).virtual
+    assert is_virtual(VIRTUAL.decode())
+    assert not is_virtual("AIza" + "x" * 10)
 
 
 def test_a_sigv4_signature_is_told_from_a_bearer_key() -> None:

@@ -122,7 +122,10 @@ def test_no_call_hides_behind_the_index_of_another() -> None:
         delta(tool_calls=[{"index": 0, "id": "b", "function": {"name": "shell", "arguments": "{}"}}]),
     )
     assert [t.name for t in seen.tools] == ["ok", "shell"]
-    bare = [delta(tool_calls=[{"index": 0, "id": i, "function": {"name": n}}]) for i, n in (("a", "ok"), ("b", "shell"), ("c", "shell"))]
+    bare = [
+        delta(tool_calls=[{"index": 0, "id": i, "function": {"name": n}}])
+        for i, n in (("a", "ok"), ("b", "shell"), ("c", "shell"))
+    ]
     assert [t.name for t in stream(openai_chat, *bare).tools] == ["ok", "shell", "shell"]
 
 

@@ -1,0 +1,78 @@
+"""What a request's headers say, read once for each distinct set of them.
+
+A client sends nearly the same headers with every request of a connection, so what follows from them alone is remembered.
+
+Rules:
+1. Everything here follows from the headers and the peer's address alone: nothing of a body, a path or a revision.
+2. The memory is bounded and forgotten whole; it lives as long as its plane.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from llmcp.core.http import header
+from llmcp.core.subject import NO_LABELS, ClientInfo
+from llmcp.engine.attribution import read_client, read_labels
+from llmcp.engine.credentials import Presented, presented
+from llmcp.engine.headers import offered_encoding, upstream_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmcp.core.http import Headers, RequestHead
+
+_REMEMBERED = 256
+_JSON_TYPES = (b"application/json", b"text/json")
+
+
+class HeadFacts(msgspec.Struct, frozen=True):
+    """What headers say. `stream_headers` and `whole_headers` are what goes upstream when nothing is edited."""
+
+    client: ClientInfo
+    labels: Mapping[str, str]
+    shown: Presented
+    content_type: bytes
+    is_json: bool
+    content_encoding: bytes
+    stream_headers: Headers
+    whole_headers: Headers
+
+
+class Heads:
+    """Reads headers, and remembers."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Headers, str], HeadFacts] = {}
+
+    def read(self, head: RequestHead, ip: str) -> HeadFacts:
+        """Return what `head` says. Raises: MalformedRequestError for labels that are none."""
+        key = (head.headers, ip)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = _read(head.headers, ip)
+        return found
+
+
+def _read(headers: Headers, ip: str) -> HeadFacts:
+    content_type = header(headers, b"content-type")
+    return HeadFacts(
+        client=read_client(headers, ip),
+        labels=read_labels(headers) or NO_LABELS,
+        shown=presented(headers),
+        content_type=content_type,
+        is_json=is_json(content_type),
+        content_encoding=header(headers, b"content-encoding"),
+        stream_headers=upstream_headers(headers, accept_encoding=offered_encoding(headers, stream=True)),
+        whole_headers=upstream_headers(headers, accept_encoding=offered_encoding(headers, stream=False)),
+    )
+
+
+def is_json(content_type: bytes) -> bool:
+    """Tell whether a `content-type` value means JSON."""
+    bare = content_type.partition(b";")[0].strip().lower()
+    return bare in _JSON_TYPES or bare.endswith(b"+json")
