@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from llmcp.core.decide import RequestView, ResponseView
     from llmcp.core.http import Headers, Origin, RequestHead, Respond, Timeouts
     from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
+    from llmcp.core.policy import EffectSpec, ParamValue, Phase
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
+    from llmcp.core.tally import Tally
 
 
 class Framing(StrEnum):
@@ -216,3 +219,128 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds that never run backwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionProblem:
+    """What is wrong with a condition. `offset` counts characters from the start of its source; `code` is a `P###` code."""
+
+    code: str
+    offset: int
+    message: str
+    hint: str = ""
+
+
+class Condition(Protocol):
+    """One compiled condition. Pure and reusable."""
+
+    reads: frozenset[str]
+    source: str
+
+    def test(self, bound: object) -> bool | str:
+        """Return whether the condition holds over what a `Binder` bound, or, as text, why it failed to run."""
+
+
+class Gate(Protocol):
+    """Several conditions asked at once, to learn cheaply that none of them holds."""
+
+    def closed(self, bound: object) -> bool:
+        """Tell that every condition is false; False when one holds or failed to run, or when that is not known."""
+
+
+class ConditionCompiler(Protocol):
+    """The condition language. Neutral values of CONTRACT 4.4 are applied where it binds variables."""
+
+    def compile(
+        self,
+        source: str,
+        params: Mapping[str, ParamValue],
+        *,
+        own_labels: bool = True,
+    ) -> Condition | tuple[ConditionProblem, ...]:
+        """Compile `source`, or say everything that is wrong with it. Without `own_labels` the client's labels count too."""
+
+    def gate(self, conditions: Sequence[Condition]) -> Gate | None:
+        """Join `conditions`, or return None where they cannot be joined."""
+
+    def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
+        """Return what binds exactly the variables `reads` of a view."""
+
+    def memo_key(self, reads: frozenset[str]) -> Callable[[RequestView], Hashable] | None:
+        """Return what makes a key of all variables in `reads`, or None where one of them varies too much to be worth it."""
+
+
+class SpecReader(Protocol):
+    """What an effect sees of its own mapping in a policy file. Each reader reports a wrong type by itself and returns None."""
+
+    def only(self, *keys: str) -> None:
+        """Report every key but `keys`."""
+
+    def has(self, key: str) -> bool:
+        """Tell whether `key` is there."""
+
+    def text(self, key: str) -> str | None:
+        """Return a string."""
+
+    def flag(self, key: str) -> bool | None:
+        """Return a boolean."""
+
+    def integer(self, key: str) -> int | None:
+        """Return an integer."""
+
+    def number(self, key: str) -> float | None:
+        """Return an integer or a decimal number, as a float."""
+
+    def globs(self, key: str) -> tuple[str, ...] | None:
+        """Return a list of globs, not empty."""
+
+    def inner(self, key: str) -> SpecReader | None:
+        """Return the mapping under `key`."""
+
+    def problem(self, code: str, message: str, *, key: str = "", hint: str = "") -> None:
+        """Report a problem at the value of `key`, or at the effect itself."""
+
+
+class Effect(Protocol):
+    """What a rule does. One file each; a stateless object in the vocabulary's table."""
+
+    name: str
+    phases: tuple[Phase, ...]
+    default_phase: Phase
+    guards: bool
+    """A guard that failed to run refuses where `onError` is `deny`."""
+    judges: bool
+    """The verdict hangs on it: only the token's own labels count in its conditions (CONTRACT 2)."""
+    steers: bool
+    """False for what changes nothing of the exchange (`allow`, `record`): it gives no warning in mode `warn`."""
+
+    def parse(self, spec: SpecReader) -> EffectSpec | None:
+        """Read the effect's mapping; None where problems were reported."""
+
+    def reads(self, spec: EffectSpec) -> tuple[str, ...]:
+        """Name the attributes of a `RequestView` that `on_request` reads, as dotted paths: they enter the memo key."""
+
+    def on_request(self, spec: EffectSpec, view: RequestView, tally: Tally) -> bool:
+        """Add what the matched rule does to a request; False where it turns out not to concern it."""
+
+    def on_response(self, spec: EffectSpec, response: ResponseView, tally: Tally) -> bool:
+        """Add what the matched rule does to a response; False where it turns out not to concern it."""
+
+    def refused_tool(self, spec: EffectSpec, name: str) -> str:
+        """Return why a call of the tool `name` is refused, or ''."""
+
+    def gates_tools(self, spec: EffectSpec) -> bool:
+        """Tell whether tool calls must be asked about one by one."""
+
+
+class Vocabulary(Protocol):
+    """What the policy language knows in this build: what the policy file's reader is given instead of imports."""
+
+    effects: Mapping[str, Effect]
+    unbuilt_effects: Mapping[str, str]
+    """Effects of the contract that this version lacks, each with a sentence on what to do instead (may be empty)."""
+    providers: frozenset[str]
+    compiler: ConditionCompiler
+
+    def canonical_model(self, provider: str, model: str) -> str:
+        """Return the catalog's canonical id of `model`, or `model` itself."""

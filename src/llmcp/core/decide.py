@@ -105,10 +105,12 @@ class ResponseRules(Protocol):
 
     `reads` names the response fields that conditions read (`model`, `finish_reasons`, `tools`, `text`): when it is not empty a
     streamed response is held until its end, because a condition speaks of the whole response. `gates_tools` says that a tool
-    call must be asked about by name before it is let go.
+    call must be asked about by name before it is let go. `holds` is narrower than `reads`: it is True only where an *enforced*
+    rule reads, because what only warns or records must not change the stream.
     """
 
     reads: frozenset[str]
+    holds: bool
     gates_tools: bool
     on_error_deny: bool
 

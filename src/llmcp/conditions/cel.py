@@ -1,0 +1,238 @@
+"""CEL as the condition language: the only importer of the CEL library.
+
+Rules:
+1. A condition compiles in an environment that declares every variable as a dotted name with its type, and its policy's `params`.
+2. Before it runs, `params.x` is replaced by its value: a program reads variables of the request and nothing else.
+3. `eval` gives error values instead of raising, and raises for an exhausted budget: both are a failure with a reason. Only
+   `True` is a match.
+4. A reason never repeats a value of the request.
+5. Several conditions become one gate: their disjunction. An error inside it opens the gate, it never closes it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_optional
+
+from llmcp.conditions.ast import read_tree
+from llmcp.conditions.lint import constant_parts, lint, reads_of
+from llmcp.conditions.messages import explain
+from llmcp.conditions.params import declare, substitute
+from llmcp.conditions.variables import ALL_LABELS, LABEL_MEMOS, VARIABLES
+from llmcp.ports import ConditionProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from llmcp.conditions.ast import Tree
+    from llmcp.core.decide import RequestView, ResponseView
+    from llmcp.core.policy import ParamValue
+    from llmcp.ports import Condition
+
+MAX_LENGTH = 8192
+
+
+class CelCondition:
+    """One compiled condition."""
+
+    __slots__ = ("_program", "reads", "source")
+
+    def __init__(self, source: str, program: cel.Expression, reads: frozenset[str]) -> None:
+        self.source = source
+        self.reads = reads
+        self._program = program
+
+    def test(self, bound: Any) -> bool | str:  # noqa: ANN401 - an activation of the library, opaque to callers
+        """Return whether the condition holds, or why it failed to run."""
+        try:
+            value = self._program.eval(bound).value()
+        except RuntimeError as fault:
+            return _reason(str(fault))
+        if value is True or value is False:
+            return value
+        return _reason(value)
+
+
+class CelGate:
+    """The disjunction of several conditions."""
+
+    __slots__ = ("_program",)
+
+    def __init__(self, program: cel.Expression) -> None:
+        self._program = program
+
+    def closed(self, bound: Any) -> bool:  # noqa: ANN401 - an activation of the library, opaque to callers
+        """Tell that every condition is false."""
+        try:
+            return self._program.eval(bound).value() is False
+        except RuntimeError:
+            return False
+
+
+_REASONS = (
+    ("divide by zero", "division by zero"),
+    ("modulus by zero", "division by zero"),
+    ("Key not found", "a map has no such key"),
+    ("Index error", "a list has no such index"),
+    ("Iteration budget", "too many iterations"),
+    ("overflow", "a number is out of range"),
+    ("out of range", "a number is out of range"),
+    ("conversion", "a value cannot be converted"),
+    ("regular expression", "a regular expression is not valid"),
+    ("No value with name", "a variable is not bound"),
+)
+
+
+def _reason(library: object) -> str:
+    text = str(library)
+    return next((reason for sign, reason in _REASONS if sign in text), "it could not be evaluated")
+
+
+@cache
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def _in_cidr(client: bytes, network: str) -> bool:
+    """Tell whether the client's address lies in `network`; no address lies nowhere. Checked constants only: the cache is bounded."""
+    try:
+        address = ipaddress.ip_address(bytes(client).decode())
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address) in _network(network)
+
+
+_TYPES = {
+    "bool": cel.Type.BOOL,
+    "int": cel.Type.INT,
+    "double": cel.Type.DOUBLE,
+    "string": cel.Type.STRING,
+    "timestamp": cel.Type.TIMESTAMP,
+    "list(bool)": cel.Type.List(cel.Type.BOOL),
+    "list(int)": cel.Type.List(cel.Type.INT),
+    "list(double)": cel.Type.List(cel.Type.DOUBLE),
+    "list(string)": cel.Type.List(cel.Type.STRING),
+    "map(string, string)": cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+}
+
+
+def _environment(params: Mapping[str, ParamValue]) -> cel.Env:
+    names = {name: _TYPES[variable.type] for name, variable in VARIABLES.items() if name != ALL_LABELS}
+    names["client"] = cel.Type.BYTES
+    names.update({f"params.{name}": _TYPES[declare(value)] for name, value in params.items()})
+    overload = cel.Overload("client_in_cidr", cel.Type.BOOL, [cel.Type.BYTES, cel.Type.STRING], True, _in_cidr)  # noqa: FBT003 - the library's order
+    return cel.NewEnv(
+        variables=names,
+        extensions=[ext_optional.ExtOptional()],
+        functions=[cel.FunctionDecl("in_cidr", [overload])],
+    )
+
+
+class CelCompiler:
+    """Compiles conditions. Holds one environment without parameters; it is built once per process or test."""
+
+    def __init__(self) -> None:
+        self._env = _environment({})
+
+    def compile(
+        self,
+        source: str,
+        params: Mapping[str, ParamValue],
+        *,
+        own_labels: bool = True,
+    ) -> CelCondition | tuple[ConditionProblem, ...]:
+        """Compile `source`, or say everything that is wrong with it. Without `own_labels` the client's labels count too."""
+        if len(source) > MAX_LENGTH:
+            return (ConditionProblem("P212", 0, f"the condition has {len(source)} characters; at most {MAX_LENGTH} are read"),)
+        env = _environment(params) if params else self._env
+        try:
+            checked = env.compile(source)
+        except RuntimeError as fault:
+            return explain(source, str(fault), params)
+        tree = read_tree(checked.serialize())
+        problems = lint(source, tree, params, returns=checked.return_type().name())
+        plain, more = substitute(source, tree, params)
+        if problems or more:
+            return (*problems, *more)
+        try:
+            program = self._env.compile(plain)
+        except RuntimeError:
+            return (ConditionProblem("P212", 0, "the condition is nested too deep once its parameters are filled in"),)
+        failing = self._failing_constants(tree, params)
+        if failing:
+            return failing
+        reads = reads_of(tree)
+        if not own_labels and "request.labels" in reads:
+            reads = reads - {"request.labels"} | {ALL_LABELS}
+        return CelCondition(plain, program, reads)
+
+    def _failing_constants(self, tree: Tree, params: Mapping[str, ParamValue]) -> tuple[ConditionProblem, ...]:
+        env = _environment(params) if params else self._env
+        known = {f"params.{name}": list(value) if isinstance(value, tuple) else value for name, value in params.items()}
+        for node in constant_parts(tree, frozenset(known)):
+            try:
+                value = env.deserialize(tree.alone(node)).eval(env.Activation(known))
+                failed = value.type() == cel.Type.ERROR
+                why = _reason(value.value()) if failed else ""
+            except RuntimeError as fault:
+                failed, why = True, _reason(str(fault))
+            if failed:
+                return (ConditionProblem("P208", node.offset, f"this constant part always fails: {why}"),)
+        return ()
+
+    def gate(self, conditions: Sequence[Condition]) -> CelGate | None:
+        """Join conditions by `||`. None where the library refuses the whole (nesting) or there is nothing to gain."""
+        if len(conditions) <= 1:
+            return None
+        joined = " || ".join(f"({condition.source}\n)" for condition in conditions)
+        try:
+            return CelGate(self._env.compile(joined))
+        except RuntimeError:
+            return None
+
+    def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
+        """Return what binds exactly `reads`. `client` is what `client.in_cidr` looks at: the address as bytes."""
+        activation = self._env.Activation
+        asked = [(_bound_name(name), VARIABLES[name].read) for name in sorted(reads) if not VARIABLES[name].response]
+        answered = [(name, VARIABLES[name].read) for name in sorted(reads) if VARIABLES[name].response]
+        address = "client.ip" in reads
+
+        def bind(view: RequestView, response: ResponseView | None) -> object:
+            values: dict[str, Any] = {name: read(view) for name, read in asked}
+            if answered:
+                values.update({name: read(response) for name, read in answered})
+            if address:
+                values["client"] = view.client.ip.encode("utf-8", "replace")
+            return activation(values)
+
+        return bind
+
+    def memo_key(self, reads: frozenset[str]) -> Callable[[RequestView], Hashable] | None:
+        """Return what makes a key of `reads`, or None where one of them changes with every request."""
+        if any(not VARIABLES[name].memo for name in reads):
+            return None
+        paths = {VARIABLES[name].memo for name in reads}
+        if ALL_LABELS in reads:
+            paths.add("subject.labels")
+        return _key_of(tuple(sorted(paths)))
+
+
+def _key_of(paths: tuple[str, ...]) -> Callable[[RequestView], Hashable]:
+    if not paths:
+        return lambda _view: None
+    plain = tuple(path for path in paths if path not in LABEL_MEMOS)
+    labels = tuple(attrgetter(path) for path in paths if path in LABEL_MEMOS)
+    get: Callable[[RequestView], Hashable] = attrgetter(*plain) if plain else lambda _view: None
+    if not labels:
+        return get
+    return lambda view: (get(view), *(frozenset(label(view).items()) for label in labels))
+
+
+def _bound_name(name: str) -> str:
+    return "request.labels" if name == ALL_LABELS else name

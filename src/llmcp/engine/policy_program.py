@@ -1,0 +1,125 @@
+"""All policies of one revision, ready to decide: scopes first, in Python, then conditions.
+
+Rules:
+1. Scopes are asked once per kind of request (operation, provider, model, org, app) and remembered, bounded.
+2. Kinds with the same surviving rules share one plan, and with it gate and memory.
+3. Where rules set the model, the request as it will be sent must pass too: a substitution never gets round a denial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmcp.core.decide import Decision, Verdict
+from llmcp.core.globs import model_names
+from llmcp.engine.compiled import Asked, CompiledPolicy, PolicyCompiler, names_model
+from llmcp.engine.plan import Answer, Plan, PlanPolicy
+from llmcp.engine.recent import Recent
+from llmcp.engine.response_rules import BoundResponseRules, ResponsePlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmcp.core.decide import RequestView
+    from llmcp.core.policy import Policy
+    from llmcp.ports import Vocabulary
+
+_KINDS = 1024
+_PLANS = 128
+
+type _Pair = tuple[Plan, ResponsePlan | None]
+
+
+class CompiledProgram:
+    """The `PolicyProgram` of one revision."""
+
+    def __init__(self, policies: Sequence[Policy], vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._policies = PolicyCompiler(vocabulary).compile(policies)
+        self._kinds: Recent[_Pair] = Recent(_KINDS)
+        self._plans: Recent[_Pair] = Recent(_PLANS)
+
+    def decide_request(self, view: RequestView) -> Decision:
+        """Evaluate all request-phase rules in scope."""
+        plan, answers = self._plan(view)
+        answer = plan.decide(view)
+        decision = answer.decision
+        if decision.verdict is Verdict.ALLOW and decision.edits.fields:
+            decision = self._as_sent(view, decision)
+        if answers is None or decision.verdict is not Verdict.ALLOW:
+            return decision
+        return _with_response(decision, BoundResponseRules(answers, view, answer.off))
+
+    def needs_estimate(self, view: RequestView) -> bool:
+        """Tell whether a rule in scope reads `request.input_tokens` or `request.estimated_usd`."""
+        return self._plan(view)[0].estimates
+
+    def _as_sent(self, view: RequestView, decision: Decision) -> Decision:
+        model = dict(decision.edits.fields).get("model", view.facts.model)
+        if model == view.facts.model:
+            return decision
+        sent = replace(
+            view,
+            facts=replace(view.facts, model=model),
+            canonical_model=self._vocabulary.canonical_model(view.provider, model),
+        )
+        second: Answer = self._plan(sent)[0].decide(sent)
+        if second.decision.verdict is Verdict.ALLOW:
+            return decision
+        rules = tuple(dict.fromkeys((*decision.rules, *second.decision.rules)))
+        message = f"{second.decision.message} (after another rule set the model)"
+        return replace(second.decision, rules=rules, message=message)
+
+    def _plan(self, view: RequestView) -> _Pair:
+        subject = view.subject
+        key = (view.operation, view.provider, view.facts.model, view.canonical_model, subject.org, subject.app)
+        known = self._kinds.get(key)
+        if known is None:
+            known = self._planned(self._asked(view))
+            self._kinds.put(key, known)
+        return known
+
+    def _asked(self, view: RequestView) -> Asked:
+        model = view.facts.model
+        names = None
+        if names_model(view.operation, model):
+            names = model_names(model, view.canonical_model, view.provider, self._vocabulary.providers)
+        return Asked(view.operation, view.provider, names, view.subject.org, view.subject.app)
+
+    def _planned(self, asked: Asked) -> _Pair:
+        shares = tuple(_share(policy, asked) for policy in self._policies if policy.scope.covers(asked))
+        key = tuple(
+            (id(share.policy), share.needs_allow, tuple(map(id, share.request)), tuple(map(id, share.response)))
+            for share in shares
+        )
+        known = self._plans.get(key)
+        if known is None:
+            plan = Plan(shares, self._vocabulary.compiler)
+            known = (plan, ResponsePlan(plan) if plan.has_response else None)
+            self._plans.put(key, known)
+        return known
+
+
+def _share(policy: CompiledPolicy, asked: Asked) -> PlanPolicy:
+    surviving = [rule for rule in policy.rules if rule.scope.covers(asked)]
+    return PlanPolicy(
+        policy,
+        tuple(rule for rule in surviving if rule.in_request),
+        tuple(rule for rule in surviving if rule.in_response),
+        needs_allow=any(rule.rule.effect == "allow" and rule.scope.binds(asked) for rule in policy.rules),
+    )
+
+
+def _with_response(decision: Decision, response: BoundResponseRules) -> Decision:
+    return Decision(
+        decision.verdict,
+        decision.rules,
+        decision.message,
+        decision.edits,
+        decision.record,
+        decision.would_be,
+        decision.warnings,
+        decision.faults,
+        response,
+    )
