@@ -87,8 +87,9 @@ def run(argv: Sequence[str]) -> int:
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        # The reader has seen enough (`llmcp audit query | head`). Keep the interpreter from complaining at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader has seen enough (`llmcp audit query | head`); typer turns the one into the other, and nothing else of ours
+        # raises it. Keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - boundary: a bug gets its own exit code, and no traceback with values in it

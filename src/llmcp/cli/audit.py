@@ -66,11 +66,13 @@ def query(
     """
     from llmcp import wiring
     from llmcp.control import audit
+    from llmcp.core.record_filter import RecordFilter
 
-    wanted = audit.build_filter(
-        wiring.now(), since=since, until=until, limit=limit, org=org, app=app_name, user=user, provider=provider, model=model,
+    spoken = RecordFilter(
+        since=since, until=until, limit=limit, org=org, app=app_name, user=user, provider=provider, model=model,
         operation=operation, outcome=outcome, rule=rule, decision_id=decision_id,
     )  # fmt: skip
+    wanted = audit.resolve_filter(spoken, wiring.now())
     form = chosen(output, as_json, Output.TABLE)
     with wiring.store() as log:
         if _emit(audit.query(log, wanted), form) == 0 and form in {Output.TABLE, Output.TEXT}:
@@ -91,11 +93,12 @@ def tail(
     """
     from llmcp import wiring
     from llmcp.control import audit
+    from llmcp.core.record_filter import RecordFilter
 
     form = chosen(output, as_json, Output.TEXT)
     if follow and form in {Output.JSON, Output.TABLE}:
         form = Output.JSONL if form is Output.JSON else Output.TEXT
-    wanted = audit.build_filter(wiring.now(), outcome=outcome, limit=max(lines, 1))
+    wanted = audit.resolve_filter(RecordFilter(outcome=outcome, limit=max(lines, 1)), wiring.now())
     with wiring.store() as log:
         rows, seen = audit.tail(log, wanted)
         _print(rows if lines else [], form)

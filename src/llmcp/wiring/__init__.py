@@ -43,10 +43,10 @@ def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
 @contextmanager
 def store(of: Home | None = None) -> Iterator[Any]:
     """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
-    from llmcp.wiring.stores import open_audit_log
+    from llmcp.stores import open_audit_log
 
     the_home = of or home()
-    log = open_audit_log(the_home, load_settings(the_home))
+    log = open_audit_log(load_settings(the_home).store, the_home.data)
     try:
         yield log
     finally:

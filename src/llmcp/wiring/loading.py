@@ -76,7 +76,7 @@ class Loader:
         directories = policy_directories(self._home, settings)
         before = fingerprint(directories)
         missing = self._missing(settings, directories)
-        compiled = compile_policies(directories, settings)
+        compiled = compile_policies(directories, settings, self._now())
         problems = missing + compiled.problems
         if not problems and not compiled.policies and not settings.policies.allow_empty and self._had_policies():
             problems = (
@@ -94,7 +94,7 @@ class Loader:
         kept = self._last_good.directories()
         if not kept:
             return Loaded(None, problems)
-        compiled = compile_policies(kept, settings)
+        compiled = compile_policies(kept, settings, self._now())
         if compiled.revision is None or compiled.problems or not compiled.policies:
             return Loaded(None, problems)
         self._accept(settings)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from llmcp.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
+    from llmcp.ports import AuditLog
     from llmcp.runtime.gateway import Gateway
     from llmcp.runtime.recorder import Recorder
     from llmcp.runtime.state import DaemonState
-    from llmcp.stores.sqlite import SqliteAuditLog
 
 _RECORDER_S = 15.0
 
@@ -68,7 +68,7 @@ class Listener:
 class RecorderPart:
     """The recorder; the last records are written before it ends."""
 
-    def __init__(self, recorder: Recorder, log_of_records: SqliteAuditLog) -> None:
+    def __init__(self, recorder: Recorder, log_of_records: AuditLog) -> None:
         self._recorder = recorder
         self._store = log_of_records
 

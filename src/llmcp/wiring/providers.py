@@ -25,7 +25,7 @@ def models(settings: Settings, provider: str, at: datetime) -> list[dict[str, An
     """Return the models with a price at `at`; of one provider, or of all with ''. Prices are USD per million tokens."""
     surface = CatalogSurface(load_catalog(), dialect_families(), settings.providers)
     prices = load_prices(settings)
-    found = []
+    found: list[dict[str, Any]] = []
     for name in surface.providers():
         if provider in {"", name}:
             found.extend(

@@ -36,6 +36,7 @@ from llmcp.runtime.state import DaemonState
 from llmcp.runtime.unready import RefusingExchange
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
+from llmcp.stores import open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.last_good import LastGood
@@ -43,7 +44,6 @@ from llmcp.wiring.loading import Loader
 from llmcp.wiring.parts import Listener, RecorderPart
 from llmcp.wiring.settings import Flag, read_settings
 from llmcp.wiring.settling import Settler
-from llmcp.wiring.stores import open_audit_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
-    records = open_audit_log(home, settings)
+    records = open_audit_log(settings.store, home.data)
     recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
     registry = Registry()
