@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmcp.config.home import Home
+    from llmcp.control.policies import LoadResult
+    from llmcp.core.decide import PolicyProgram
     from llmcp.core.settings import Settings
 
 
@@ -38,6 +40,31 @@ def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
     if not settings.policies.paths:
         return (of.policies,)
     return tuple(of.config / Path(path).expanduser() for path in settings.policies.paths)
+
+
+def load_policies(paths: Sequence[Path] = ()) -> LoadResult:
+    """Read and check policies: of `paths`, else of the project here, else of the home. Raises: SettingsError."""
+    import sys
+
+    from llmcp.config import project
+    from llmcp.control import policies
+    from llmcp.wiring.compiling import vocabulary_of
+
+    of = home()
+    settings = load_settings(of)
+    here = project.read(Path.cwd(), home_file=of.settings_file)
+    for note in here.notes:
+        print(note, file=sys.stderr)
+    asked = tuple(paths) or here.policies or tuple(path for path in policy_directories(of, settings) if path.exists())
+    return policies.load(asked, vocabulary_of(settings), now())
+
+
+def policy_program(loaded: LoadResult) -> PolicyProgram:
+    """Compile policies that loaded without an error."""
+    from llmcp.engine.revision_builder import build_revision
+    from llmcp.wiring.compiling import vocabulary_of
+
+    return build_revision(loaded.policies, "", vocabulary_of(load_settings(home()))).policies
 
 
 @contextmanager
