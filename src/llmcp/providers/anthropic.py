@@ -212,7 +212,7 @@ def _batch_params(requests: bytes) -> list[loose.Members]:
 def _read_completion(value: dict[str, object], seen: Observation) -> None:
     """Read the old text completion: whole, or one event of its stream."""
     loose.read_resource(value, seen)
-    seen.add_text(Channel.TEXT, loose.text(value.get("completion")))
+    loose.heard(seen, Channel.TEXT, value.get("completion"))
     reason = loose.text(value.get("stop_reason"))
     if reason:
         seen.finish_reasons[0] = reason

@@ -117,11 +117,11 @@ def read_answer(value: dict[str, Any], seen: Observation) -> None:
 
 
 def _read_output_block(block: dict[str, Any], seen: Observation) -> None:
-    seen.add_text(Channel.TEXT, loose.text(block.get("text")))
+    loose.heard(seen, Channel.TEXT, block.get("text"))
     for part in loose.objects(loose.mapping(block.get("citationsContent")).get("content")):
-        seen.add_text(Channel.TEXT, loose.text(part.get("text")))
+        loose.heard(seen, Channel.TEXT, part.get("text"))
     reasoning = loose.mapping(block.get("reasoningContent"))
-    seen.add_text(Channel.REASONING, loose.text(loose.mapping(reasoning.get("reasoningText")).get("text")))
+    loose.heard(seen, Channel.REASONING, loose.mapping(reasoning.get("reasoningText")).get("text"))
     call = block.get("toolUse")
     if isinstance(call, dict):
         arguments = loose.json_text(call.get("input"))
@@ -147,8 +147,8 @@ def read_event(name: str, value: dict[str, Any], seen: Observation) -> None:
 
 def _read_delta(value: dict[str, Any], seen: Observation) -> None:
     delta = loose.mapping(value.get("delta"))
-    seen.add_text(Channel.TEXT, loose.text(delta.get("text")))
-    seen.add_text(Channel.REASONING, loose.text(loose.mapping(delta.get("reasoningContent")).get("text")))
+    loose.heard(seen, Channel.TEXT, delta.get("text"))
+    loose.heard(seen, Channel.REASONING, loose.mapping(delta.get("reasoningContent")).get("text"))
     call = seen.scratch.get(_BLOCKS, {}).get(loose.count(value.get("contentBlockIndex")))
     if call is not None:
         arguments = loose.text(loose.mapping(delta.get("toolUse")).get("input"))

@@ -162,8 +162,9 @@ def _read_choices(value: dict[str, Any], seen: Observation) -> None:
         index = loose.count(choice.get("index"))
         _read_reason(position if index is None else index, choice, seen)
         message = loose.mapping(choice.get("message")) or loose.mapping(choice.get("delta"))
-        seen.add_text(Channel.TEXT, loose.text(message.get("content")) or loose.text(choice.get("text")))
-        seen.add_text(Channel.REASONING, loose.text(message.get("reasoning_content")) or loose.text(message.get("reasoning")))
+        for part in loose.items(message.get("content") or choice.get("text")):
+            loose.heard(seen, Channel.TEXT, part.get("text") if isinstance(part, dict) else part)
+        loose.heard(seen, Channel.REASONING, loose.text(message.get("reasoning_content")) or loose.text(message.get("reasoning")))
         for call in loose.objects(message.get("tool_calls")):
             _read_call(loose.mapping(call.get("function")), seen)
 
@@ -192,7 +193,7 @@ def _read_plain(value: dict[str, Any], seen: Observation) -> None:
         _read_reason(max(position - 1, 0), part, seen)
         data = loose.mapping(part.get("data")) if "data" in part else part
         for name in _TEXT_FIELDS:
-            seen.add_text(Channel.TEXT, loose.text(data.get(name)))
+            loose.heard(seen, Channel.TEXT, data.get(name))
         counted = loose.count(part.get("tokenCount"))
         usage.output_tokens = usage.output_tokens if counted is None else (usage.output_tokens or 0) + counted
 

@@ -184,7 +184,7 @@ def _read_content(role: str, channel: Channel, content: object, texts: loose.Tex
             texts.add(role, channel, part.get("text"))
         elif part.get("type") == "thinking":
             texts.add(role, Channel.REASONING, part.get("thinking"))
-        elif part.get("type") in {"image_url", "image"}:
+        elif loose.text(part.get("type")) in {"image_url", "image"}:
             texts.skip("image", "binary")
         else:
             texts.add_all(role, channel, part, _OPAQUE)
@@ -197,23 +197,23 @@ def read_answer(value: dict[str, Any], seen: Observation) -> None:
     _read_usage(value.get("usage") or value.get("meta"), seen)
     _read_finish(0, value, seen)
     for position, generation in enumerate(loose.objects(value.get("generations"))):
-        seen.add_text(Channel.TEXT, loose.text(generation.get("text")))
+        loose.heard(seen, Channel.TEXT, generation.get("text"))
         _read_finish(position, generation, seen)
     message = loose.mapping(value.get("message"))
     for part in loose.items(message.get("content")):
         _read_part(part, seen)
     if not message:
-        seen.add_text(Channel.TEXT, loose.text(value.get("text")))
+        loose.heard(seen, Channel.TEXT, value.get("text"))
     for call in loose.objects(message.get("tool_calls")) + loose.objects(value.get("tool_calls")):
         _begin_call(call, seen)
 
 
 def _read_part(part: object, seen: Observation) -> None:
     if isinstance(part, dict):
-        seen.add_text(Channel.TEXT, loose.text(part.get("text")))
-        seen.add_text(Channel.REASONING, loose.text(part.get("thinking")))
+        loose.heard(seen, Channel.TEXT, part.get("text"))
+        loose.heard(seen, Channel.REASONING, part.get("thinking"))
     else:
-        seen.add_text(Channel.TEXT, loose.text(part))
+        loose.heard(seen, Channel.TEXT, part)
 
 
 def _begin_call(call: dict[str, Any], seen: Observation) -> ToolCall:
@@ -236,7 +236,7 @@ def _read_stream_event(value: dict[str, Any], seen: Observation) -> None:
     if kind == "content-delta" or kind == "content-start":  # noqa: PLR1714 - an unhashable kind must not raise
         _read_part(loose.mapping(message.get("content")), seen)
     elif kind == "tool-plan-delta":
-        seen.add_text(Channel.REASONING, loose.text(message.get("tool_plan")))
+        loose.heard(seen, Channel.REASONING, message.get("tool_plan"))
     elif kind == "tool-call-start":
         call = _begin_call(loose.mapping(message.get("tool_calls")), seen)
         seen.scratch.setdefault(_CALLS, {})[loose.count(value.get("index"))] = call
@@ -250,7 +250,7 @@ def _read_stream_event(value: dict[str, Any], seen: Observation) -> None:
     elif kind == "message-end":
         _read_end(delta, delta.get("usage"), seen)
     elif kind == "text-generation":
-        seen.add_text(Channel.TEXT, loose.text(value.get("text")))
+        loose.heard(seen, Channel.TEXT, value.get("text"))
     elif kind == "tool-calls-generation":
         for item in loose.objects(value.get("tool_calls")):
             _begin_call(item, seen)
@@ -259,7 +259,7 @@ def _read_stream_event(value: dict[str, Any], seen: Observation) -> None:
         seen.response_id = seen.response_id or loose.text(response.get("response_id")) or loose.text(response.get("id"))
         _read_end(value, response.get("meta"), seen)
     elif kind is None and "text" in value:
-        seen.add_text(Channel.TEXT, loose.text(value.get("text")))
+        loose.heard(seen, Channel.TEXT, value.get("text"))
     elif kind is None and "message" in value:
         seen.error = loose.error_in(value)
 

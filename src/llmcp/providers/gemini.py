@@ -187,10 +187,15 @@ def _spelling(fields: loose.Members, name: str, snake: str) -> str:
 
 
 def _read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
-    inner = fields.inner(_spelling(fields, "generateContentRequest", "generate_content_request"))
-    if list(inner.names()):
+    wrapped = _spelling(fields, "generateContentRequest", "generate_content_request")
+    if endpoint.kind == COUNT_TOKENS and fields.value(wrapped) is not None:
+        inner = fields.inner(wrapped)
         inner.once(_GOVERNED)
-        return _read_request(endpoint, inner)
+        return _facts(endpoint, inner)
+    return _facts(endpoint, fields)
+
+
+def _facts(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
     texts = loose.Texts()
     gemini_contents.read_contents("system", fields.value(_spelling(fields, "systemInstruction", "system_instruction")), texts)
     turns = gemini_contents.read_contents("user", fields.value("contents"), texts)

@@ -113,7 +113,7 @@ def _read_candidate(position: int, candidate: dict[str, Any], seen: Observation)
 def _read_output_part(part: dict[str, Any], seen: Observation) -> None:
     text = loose.text(part.get("text"))
     if text:
-        seen.add_text(Channel.REASONING if part.get("thought") else Channel.TEXT, text)
+        loose.heard(seen, Channel.REASONING if part.get("thought") else Channel.TEXT, text)
     call = part.get("functionCall")
     if not isinstance(call, dict):
         return

@@ -62,9 +62,11 @@ def decode_object(data: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _decode_leniently(data: bytes) -> object:
+def _decode_leniently(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
+    """Decode what msgspec refuses. Lone surrogates become `?`: nothing behind this line can encode them."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), parse_constant=_refuse_constant)
     except _UNREADABLE:
         return None
 
@@ -254,8 +256,10 @@ class Members:
         """Return a member decoded, None where there is none."""
         if name not in self._values:
             raw = self.raw(name)
-            value = decode(raw) if raw else None
-            if value is None and raw not in {b"", b"null"}:
+            if not raw:
+                return None
+            value = decode(raw)
+            if value is None and raw != b"null":
                 raise MalformedRequestError(
                     f"`{name}` cannot be read", why="its text is not valid JSON in UTF-8", fix="send valid JSON"
                 )
@@ -365,6 +369,12 @@ def _word(value: object) -> str:
     if value is None:
         return ""
     return (value if isinstance(value, str) else json_text(value))[:_MESSAGE_CHARS]
+
+
+def heard(seen: Observation, channel: Channel, value: object) -> None:
+    """Add a text of a response, if it is one and not empty."""
+    if value and isinstance(value, str):
+        seen.add_text(channel, value)
 
 
 def read_resource(value: dict[str, Any], seen: Observation) -> None:

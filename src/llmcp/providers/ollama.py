@@ -166,8 +166,8 @@ def _read_chunk(value: dict[str, Any], seen: Observation) -> None:
         return
     seen.model = seen.model or loose.text(value.get("model"))
     message = loose.mapping(value.get("message"))
-    seen.add_text(Channel.TEXT, loose.text(message.get("content")) or loose.text(value.get("response")))
-    seen.add_text(Channel.REASONING, loose.text(message.get("thinking")) or loose.text(value.get("thinking")))
+    loose.heard(seen, Channel.TEXT, loose.text(message.get("content")) or loose.text(value.get("response")))
+    loose.heard(seen, Channel.REASONING, loose.text(message.get("thinking")) or loose.text(value.get("thinking")))
     for call in loose.objects(message.get("tool_calls")):
         function = loose.mapping(call.get("function"))
         arguments = loose.json_text(function.get("arguments") or {})
