@@ -149,12 +149,16 @@ def doubtful_keys(text: bytes, names: frozenset[str]) -> tuple[str, ...]:
 
 
 def _has_each_key_once(text: bytes, values: dict[str, msgspec.Raw]) -> bool:
-    """Tell whether the decoded members account for every byte but less than one more member would take.
+    """Tell whether the decoded members account for the whole text, so that no second one of a name was lost.
 
-    False means only that nobody knows: spaces look like a lost member.
+    False means only that nobody knows: unusual spacing looks like a lost member.
     """
     known = sum(len(k) + len(v) for k, v in values.items()) + 4 * len(values) + 1
-    return len(text) - known < _SHORTEST_MEMBER
+    rest = len(text) - known
+    if rest == 2 * len(values) - 1:
+        rebuilt = b", ".join([b'"%b": %b' % (k.encode(), v) for k, v in values.items()])
+        return text[1:-1] == rebuilt
+    return rest < _SHORTEST_MEMBER
 
 
 def _removals(spans: list[Span], gone: Callable[[int], bool]) -> list[Edit]:
