@@ -3,7 +3,7 @@
 Rules:
 1. The path names the model and the verb; whether a stream is SSE or one JSON array is the query's business (`alt=sse`).
 2. Governed fields stand in `generationConfig`; where both spellings of one field are sent the request is refused.
-3. `predict` and the live API are known but not read.
+3. The Interactions API is another format: see `gemini_interactions`. `predict` and the live API are known but not read.
 4. A refusal in a JSON-array stream is a last element and the closing bracket; it begins with the comma that parts it from the
    elements before, so at least one must have been sent.
 
@@ -21,7 +21,7 @@ from llmcp.core.messages import Operation, RequestFacts
 from llmcp.engine import jsonspan
 from llmcp.errors import MalformedRequestError
 from llmcp.ports import Framing, RefusalKind
-from llmcp.providers import gemini_contents, loose, splice
+from llmcp.providers import gemini_contents, gemini_interactions, loose, splice
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
@@ -29,15 +29,8 @@ if TYPE_CHECKING:
     from llmcp.core.messages import Observation, RequestEdits
     from llmcp.ports import Endpoint, Frame, Refusal
 
-GENERATE, EMBED, COUNT_TOKENS, CACHE, BATCH, RESOURCE, OPAQUE = (
-    "generate",
-    "embed",
-    "count_tokens",
-    "cache",
-    "batch",
-    "resource",
-    "opaque",
-)
+GENERATE, EMBED, COUNT_TOKENS, INTERACTION = "generate", "embed", "count_tokens", "interaction"
+CACHE, BATCH, RESOURCE, OPAQUE = "cache", "batch", "resource", "opaque"
 _POST = frozenset({"POST"})
 # Other publishers' models on Vertex, and the OpenAI-like paths, are other dialects' business.
 _OWN = r"(?!.*/publishers/(?!google/))(?!.*/openai/)"
@@ -55,6 +48,8 @@ ROUTES: tuple[Route, ...] = (
     Route(_MODEL + r":predictlongrunning", Operation.IMAGES, OPAQUE, inspectable=False, methods=_POST),
     Route(_MODEL + r":.*", Operation.OTHER, OPAQUE, inspectable=False),
     Route(r".*/publishers/(?!google/|anthropic/)[^/]+/models/(?P<model>[^/:]+):.*", Operation.CHAT, OPAQUE, inspectable=False),
+    Route(_OWN + r".*/interactions", Operation.CHAT, INTERACTION, methods=_POST),
+    Route(_OWN + r".*/interactions(?:/.*)?", Operation.OTHER, RESOURCE, json_body=False),
     Route(_OWN + r".*/cachedcontents(?:/[^/]+)?", Operation.OTHER, CACHE, methods=_WRITES),
     Route(_OWN + r".*/cachedcontents(?:/.*)?", Operation.OTHER, RESOURCE, json_body=False),
     Route(_OWN + r".*/(?:batches|batchpredictionjobs|operations)(?:/.*)?", Operation.BATCHES, RESOURCE, json_body=False),
@@ -74,6 +69,13 @@ _PLACES: dict[str, splice.Place] = {
     "max_tokens": (_CONFIG, ("maxOutputTokens", "max_output_tokens")),
     "temperature": (_CONFIG, ("temperature",)),
     "top_p": (_CONFIG, ("topP", "top_p")),
+}
+_INTERACTION_CONFIG = ("generation_config",)
+_INTERACTION_PLACES: dict[str, splice.Place] = {
+    "model": (("model",),),
+    "max_tokens": (_INTERACTION_CONFIG, ("max_output_tokens",)),
+    "temperature": (_INTERACTION_CONFIG, ("temperature",)),
+    "top_p": (_INTERACTION_CONFIG, ("top_p",)),
 }
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -99,11 +101,15 @@ class GeminiDialect:
         if endpoint.kind in {RESOURCE, OPAQUE} or not endpoint.inspectable:
             return loose.unread(endpoint, body)
         fields = loose.Members(body)
+        if endpoint.kind == INTERACTION:
+            return gemini_interactions.read_request(fields)
         fields.once(_GOVERNED)
         return _read_request(endpoint, fields)
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:
         """See `ports.ProviderDialect`."""
+        if endpoint.kind == INTERACTION:
+            return endpoint.target, _edit_interaction(body, edits)
         if endpoint.kind not in {GENERATE, EMBED, COUNT_TOKENS} or not endpoint.inspectable:
             raise splice.not_editable(next((name for name, _ in edits.fields), "tools"))
         target, edits = splice.model_in_path(endpoint, edits)
@@ -112,14 +118,16 @@ class GeminiDialect:
         body = splice.set_fields(body, edits, _PLACES)
         return target, _strip_tools(body, edits.strip_tools) if edits.strip_tools else body
 
-    def read_event(self, endpoint: Endpoint, frame: Frame, seen: Observation) -> None:  # noqa: ARG002 - one format only
+    def read_event(self, endpoint: Endpoint, frame: Frame, seen: Observation) -> None:
         """See `ports.ProviderDialect`."""
         if not frame.data:
             return
         seen.events += 1
         value = loose.decode_object(frame.data)
         if value is None:
-            seen.unreadable += 1
+            seen.unreadable += frame.data != b"[DONE]"
+        elif endpoint.kind == INTERACTION or "event_type" in value:
+            gemini_interactions.read_event(value, seen)
         else:
             gemini_contents.read_response(value, seen)
 
@@ -139,6 +147,8 @@ class GeminiDialect:
         elif endpoint.kind == GENERATE:
             for part in loose.objects(value):
                 gemini_contents.read_response(part, seen)
+        elif isinstance(value, dict) and endpoint.kind == INTERACTION:
+            gemini_interactions.read_answer(value, seen)
         elif isinstance(value, dict):
             loose.read_resource(value, seen)
 
@@ -146,8 +156,11 @@ class GeminiDialect:
         """See `ports.ProviderDialect`."""
         return Respond(refusal.status, ((b"content-type", b"application/json; charset=UTF-8"),), _error_body(refusal))
 
-    def refuse_in_stream(self, endpoint: Endpoint, refusal: Refusal, framing: Framing) -> bytes:  # noqa: ARG002
+    def refuse_in_stream(self, endpoint: Endpoint, refusal: Refusal, framing: Framing) -> bytes:
         """See `ports.ProviderDialect` and rule 4."""
+        if endpoint.kind == INTERACTION and framing is Framing.SSE:
+            error = {"code": refusal.kind.value, "message": refusal.message}
+            return b"event: error\ndata: " + msgspec.json.encode({"event_type": "error", "error": error}) + b"\n\n"
         if framing is Framing.JSON_ARRAY:
             return b",\n" + _error_body(refusal) + b"\n]"
         return b"data: " + _error_body(refusal) + b"\n\n" if framing is Framing.SSE else b""
@@ -218,6 +231,11 @@ def _facts(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
         turns=turns,
         skipped=texts.skipped(),
     )
+
+
+def _edit_interaction(body: bytes, edits: RequestEdits) -> bytes:
+    body = splice.set_fields(body, edits, _INTERACTION_PLACES)
+    return splice.strip_named(body, edits.strip_tools, gemini_interactions.tool_name) if edits.strip_tools else body
 
 
 def _batched(fields: loose.Members) -> list[dict[str, Any]]:
