@@ -23,6 +23,7 @@ from llmcp.providers import loose
 
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
+    from llmcp.providers.members import Members
 
 CLIENT_TOOL = "tool_use"
 _USAGE = "anthropic.usage"
@@ -44,7 +45,7 @@ def tool_name(tool: dict[str, Any]) -> str:
     return loose.text(tool.get("name")) or loose.text(tool.get("type"))
 
 
-def tool_names(fields: loose.Members) -> tuple[str, ...]:
+def tool_names(fields: Members) -> tuple[str, ...]:
     """Return the names of `tools`, without building their schemas."""
     raw = fields.raw("tools")
     try:

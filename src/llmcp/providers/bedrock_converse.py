@@ -18,6 +18,7 @@ from llmcp.providers import loose
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
     from llmcp.ports import Endpoint
+    from llmcp.providers.members import Members
 
 _BLOCKS = "bedrock.blocks"
 _BINARY = frozenset({"image", "video", "audio"})
@@ -26,7 +27,7 @@ _GOVERNED = frozenset({"messages", "system", "inferenceConfig", "toolConfig", "a
 _GOVERNED_CONFIG = frozenset({"maxTokens", "max_new_tokens", "temperature", "topP"})
 
 
-def read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def read_request(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read a Converse body. Raises MalformedRequestError."""
     fields.once(_GOVERNED)
     config = fields.inner("inferenceConfig")
@@ -58,7 +59,7 @@ def _tool_names(config: object) -> list[str]:
     return names
 
 
-def _read_prompt(fields: loose.Members, texts: loose.Texts) -> int:
+def _read_prompt(fields: Members, texts: loose.Texts) -> int:
     for block in loose.items(fields.value("system")):
         _read_block("system", block, texts)
     messages = loose.objects(fields.value("messages"))
@@ -96,6 +97,8 @@ def _read_result(role: str, content: object, texts: loose.Texts) -> None:
                 texts.skip(kind, "binary or elsewhere")
             elif kind == "document":
                 _read_document(role, Channel.TOOL_RESULT, value, texts)
+            elif kind == "json":
+                texts.add_own(role, Channel.TOOL_RESULT, value)
             else:
                 texts.add_all(role, Channel.TOOL_RESULT, value)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmcp.core.messages import Channel, RequestFacts, ToolCall
 from llmcp.providers import anthropic_messages, bedrock_converse, loose
+from llmcp.providers.members import Members
 
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
@@ -37,16 +38,16 @@ _REASONS = ("stop_reason", "completionReason", "finish_reason", "finishReason")
 _TEXT_FIELDS = ("generation", "outputText", "completion", "text")
 
 
-def read_count_tokens(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def read_count_tokens(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read `{"input": {"converse": …}}` or `{"input": {"invokeModel": {"body": base64}}}`."""
     given = fields.inner("input")
     if "converse" in given:
         return bedrock_converse.read_request(endpoint, given.inner("converse"))
     body = _unbase64(loose.text(loose.mapping(given.value("invokeModel")).get("body")))
-    return read_request(endpoint, loose.Members(body or b"{}"))
+    return read_request(endpoint, Members(body or b"{}"))
 
 
-def read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def read_request(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read an Invoke body. Raises MalformedRequestError."""
     fields.once(_GOVERNED)
     if "messages" in fields and any(name in fields for name in _CONVERSE_MARKS):
@@ -77,7 +78,7 @@ def _tool_name(tool: dict[str, Any]) -> str:
     return loose.text(loose.mapping(tool.get("function")).get("name")) or anthropic_messages.tool_name(tool)
 
 
-def _read_texts(fields: loose.Members, texts: loose.Texts) -> int:
+def _read_texts(fields: Members, texts: loose.Texts) -> int:
     messages = fields.value("messages")
     turns = anthropic_messages.read_prompt(fields.value("system"), messages, texts)
     for message in loose.objects(messages):

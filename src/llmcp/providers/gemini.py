@@ -18,10 +18,10 @@ import msgspec
 
 from llmcp.core.http import Respond
 from llmcp.core.messages import Operation, RequestFacts
-from llmcp.engine import jsonspan
 from llmcp.errors import MalformedRequestError
 from llmcp.ports import Framing, RefusalKind
-from llmcp.providers import gemini_contents, gemini_interactions, loose, splice
+from llmcp.providers import gemini_contents, gemini_interactions, gemini_tools, loose, splice
+from llmcp.providers.members import Members
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class GeminiDialect:
         """See `ports.ProviderDialect`."""
         if endpoint.kind in {RESOURCE, OPAQUE} or not endpoint.inspectable:
             return loose.unread(endpoint, body)
-        fields = loose.Members(body)
+        fields = Members(body)
         if endpoint.kind == INTERACTION:
             return gemini_interactions.read_request(fields)
         fields.once(_GOVERNED)
@@ -116,7 +116,7 @@ class GeminiDialect:
         if edits.fields and endpoint.kind != GENERATE:
             raise splice.not_editable(edits.fields[0][0])
         body = splice.set_fields(body, edits, _PLACES)
-        return target, _strip_tools(body, edits.strip_tools) if edits.strip_tools else body
+        return target, gemini_tools.strip(body, edits.strip_tools) if edits.strip_tools else body
 
     def read_event(self, endpoint: Endpoint, frame: Frame, seen: Observation) -> None:
         """See `ports.ProviderDialect`."""
@@ -190,7 +190,7 @@ def _usage_alone(body: bytes) -> object:
         return None
 
 
-def _spelling(fields: loose.Members, name: str, snake: str) -> str:
+def _spelling(fields: Members, name: str, snake: str) -> str:
     """Return which spelling of a member stands in the request. Raises MalformedRequestError for both."""
     if snake not in fields:
         return name
@@ -199,7 +199,7 @@ def _spelling(fields: loose.Members, name: str, snake: str) -> str:
     return snake
 
 
-def _read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def _read_request(endpoint: Endpoint, fields: Members) -> RequestFacts:
     wrapped = _spelling(fields, "generateContentRequest", "generate_content_request")
     if endpoint.kind == COUNT_TOKENS and fields.value(wrapped) is not None:
         inner = fields.inner(wrapped)
@@ -208,7 +208,7 @@ def _read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
     return _facts(endpoint, fields)
 
 
-def _facts(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def _facts(endpoint: Endpoint, fields: Members) -> RequestFacts:
     texts = loose.Texts()
     gemini_contents.read_contents("system", fields.value(_spelling(fields, "systemInstruction", "system_instruction")), texts)
     turns = gemini_contents.read_contents("user", fields.value("contents"), texts)
@@ -238,70 +238,11 @@ def _edit_interaction(body: bytes, edits: RequestEdits) -> bytes:
     return splice.strip_named(body, edits.strip_tools, gemini_interactions.tool_name) if edits.strip_tools else body
 
 
-def _batched(fields: loose.Members) -> list[dict[str, Any]]:
+def _batched(fields: Members) -> list[dict[str, Any]]:
     """Return the requests of a batch that carries them inline."""
     batch = gemini_contents.respelled(loose.mapping(fields.value("batch")))
     source = gemini_contents.respelled(loose.mapping(batch.get("inputConfig")))
     return [loose.mapping(r.get("request")) for r in loose.objects(loose.mapping(source.get("requests")).get("requests"))]
-
-
-def _strip_tools(body: bytes, stripped: frozenset[str]) -> bytes:
-    """Take functions and built-in tools out, then what is left empty; a tool config that names one of them goes as well."""
-    try:
-        span = jsonspan.find(body, ("tools",))
-        if span is None:
-            return body
-        spans = jsonspan.elements(body, span.start) if body[span.start : span.start + 1] == b"[" else [span]
-        kept = [_strip_tool(body[s.start : s.end], stripped) for s in spans]
-        if all(new == body[s.start : s.end] for new, s in zip(kept, spans, strict=True)):
-            return body
-        gone = {i for i, new in enumerate(kept) if not new}
-        config = _tool_config(body)
-        names = loose.strings(config, opaque=frozenset())
-        drop: set[str] = set() if stripped.isdisjoint(names) else {"toolConfig", "tool_config"}
-        if len(gone) == len(spans):
-            return jsonspan.apply(body, jsonspan.remove_members(body, {"tools", "toolConfig", "tool_config"}))
-        # From the last one on, so that the spans before stay where they are.
-        for s, new in reversed([*zip(spans, kept, strict=True)]):
-            body = body[: s.start] + (new or body[s.start : s.end]) + body[s.end :]
-        if gone:
-            body = jsonspan.apply(body, jsonspan.remove_elements(body, span.start, gone))
-        return jsonspan.apply(body, jsonspan.remove_members(body, drop)) if drop else body
-    except ValueError:
-        raise splice.unreadable() from None
-
-
-def _strip_tool(tool: bytes, stripped: frozenset[str]) -> bytes:
-    """Return one tool without what is stripped of it; b'' where nothing is left."""
-    if tool[:1] != b"{":
-        return tool
-    gone: set[str] = set()
-    present = jsonspan.members(tool)
-    for member in reversed(present):
-        if gemini_contents.camel(member.key) != "functionDeclarations":
-            gone |= {member.key} if gemini_contents.camel(member.key) in stripped else set()
-            continue
-        if tool[member.value : member.value + 1] == b"[":
-            spans = jsonspan.elements(tool, member.value)
-            names = [loose.text(loose.mapping(loose.decode(tool[s.start : s.end])).get("name")) for s in spans]
-            dropped = {i for i, name in enumerate(names) if name in stripped}
-            if dropped and len(dropped) == len(spans):
-                gone.add(member.key)
-            elif dropped:
-                tool = jsonspan.apply(tool, jsonspan.remove_elements(tool, member.value, dropped))
-        elif loose.text(loose.mapping(loose.decode(tool[member.value : member.end])).get("name")) in stripped:
-            gone.add(member.key)
-    if gone and len(gone) == len({m.key for m in present}):
-        return b""
-    return jsonspan.apply(tool, jsonspan.remove_members(tool, gone)) if gone else tool
-
-
-def _tool_config(body: bytes) -> object:
-    for name in ("toolConfig", "tool_config"):
-        span = jsonspan.find(body, (name,))
-        if span is not None:
-            return loose.decode(body[span.start : span.end])
-    return None
 
 
 DIALECT = GeminiDialect()

@@ -64,7 +64,7 @@ def _read_part(role: str, part: object, into: loose.Texts) -> None:
         if kind == "functionCall":
             into.add_json(role, Channel.TOOL_ARGUMENTS, loose.mapping(value).get("args"))
         elif kind == "functionResponse":
-            into.add_all(role, Channel.TOOL_RESULT, loose.mapping(value).get("response"))
+            into.add_own(role, Channel.TOOL_RESULT, loose.mapping(value).get("response"))
             into.add_all(role, Channel.TOOL_RESULT, loose.mapping(value).get("parts"))
         elif kind == "codeExecutionResult":
             into.add_all(role, Channel.TOOL_RESULT, value)

@@ -17,6 +17,7 @@ from llmcp.providers import loose
 
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
+    from llmcp.providers.members import Members
 
 _GOVERNED = frozenset({"model", "agent", "stream", "input", "system_instruction", "tools", "generation_config"})
 _GOVERNED_CONFIG = frozenset({"max_output_tokens", "temperature", "top_p"})
@@ -25,7 +26,7 @@ _ROLES = {"model_output": "model", "thought": "model", "function_call": "model"}
 _STEPS = "gemini.steps"
 
 
-def read_request(fields: loose.Members) -> RequestFacts:
+def read_request(fields: Members) -> RequestFacts:
     """Read the creation of an interaction. Raises MalformedRequestError."""
     fields.once(_GOVERNED)
     config = fields.inner("generation_config")
@@ -63,7 +64,8 @@ def _read_step(step: object, texts: loose.Texts) -> None:
     if kind.endswith("_call"):
         texts.add_json(role, Channel.TOOL_ARGUMENTS, step.get("arguments"))
     elif kind.endswith("_result"):
-        texts.add_all(role, Channel.TOOL_RESULT, step.get("result"))
+        result = step.get("result")
+        (texts.add_own if isinstance(result, dict) else texts.add_all)(role, Channel.TOOL_RESULT, result)
     elif kind == "thought":
         texts.add_all(role, Channel.REASONING, step.get("summary"))
     elif kind in _BINARY:

@@ -135,6 +135,12 @@ def test_a_wrapped_request_cannot_hide_the_contents() -> None:
     assert len(facts.texts) == 1
 
 
+def test_a_tools_own_json_is_read_under_every_key() -> None:
+    """There, `id` and `data` are words like others."""
+    part = {"functionResponse": {"name": "f", "response": {"id": "a", "data": {"type": "b"}}}}
+    assert [t.text for t in _read({"contents": [{"parts": [part]}]}).texts] == ["a", "b"]
+
+
 def test_usage_adds_thoughts_and_tool_prompts_and_the_last_report_counts() -> None:
     """Output has the thoughts in it, input the tool prompts and the cached tokens; a report without counts says nothing."""
     seen = Observation()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llmcp.core.messages import RequestEdits
 from llmcp.errors import MalformedRequestError, NotEditableError
 from llmcp.providers import loose, splice
+from llmcp.providers.members import Members
 
 _VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.text(max_size=8)),
@@ -24,7 +25,7 @@ _SPACING = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")])
 @settings(max_examples=150)
 def test_members_are_those_of_any_reader(value: dict[str, Any], spacing: tuple[str, str], ascii_only: bool) -> None:
     """Whatever the spacing and the escapes."""
-    members = loose.Members(json.dumps(value, separators=spacing, ensure_ascii=ascii_only).encode())
+    members = Members(json.dumps(value, separators=spacing, ensure_ascii=ascii_only).encode())
     assert {name: members.value(name) for name in members.names()} == value
 
 
@@ -36,13 +37,13 @@ def test_a_member_that_stands_twice_is_always_found(
     """In any spacing, wherever it stands; and one that stands once never is."""
     value = value | {"model": "m"}
     text = json.dumps(value, separators=spacing, ensure_ascii=ascii_only)
-    loose.Members(text.encode()).once(frozenset({"model"}))
+    Members(text.encode()).once(frozenset({"model"}))
     for key in ('"model"', '"mod\\u0065l"'):
         twice = f"{{{key}{spacing[1]}{json.dumps(again)}{spacing[0]}{text[1:]}"
         with pytest.raises(MalformedRequestError):
-            loose.Members(twice.encode()).once(frozenset({"model"}))
+            Members(twice.encode()).once(frozenset({"model"}))
         with pytest.raises(MalformedRequestError):
-            loose.Members(twice.encode()).once_in_any_case(frozenset({"model"}))
+            Members(twice.encode()).once_in_any_case(frozenset({"model"}))
 
 
 @given(_OBJECTS, _SPACING, st.integers(0, 9), st.sampled_from([(("max_tokens",),), (("a", "b"), ("c", "d"))]))
@@ -64,7 +65,7 @@ def test_setting_a_field_sets_it_and_nothing_else(
 
 def test_numbers_are_read_in_strings_and_other_types_refused() -> None:
     """A limit that a provider may read is never taken for an absent one."""
-    members = loose.Members(b'{"a":"5","b":5.0,"c":null,"d":true,"e":"x","f":[],"g":1e300,"h":"nan"}')
+    members = Members(b'{"a":"5","b":5.0,"c":null,"d":true,"e":"x","f":[],"g":1e300,"h":"nan"}')
     assert (members.whole("a"), members.whole("b"), members.whole("c"), members.whole("z")) == (5, 5, None, None)
     for name in "defgh":
         with pytest.raises(MalformedRequestError):
