@@ -19,7 +19,7 @@ import msgspec
 from llmcp.core.http import Respond
 from llmcp.core.messages import Operation, RequestFacts
 from llmcp.errors import MalformedRequestError
-from llmcp.ports import Framing, RefusalKind
+from llmcp.ports import Framing
 from llmcp.providers import gemini_contents, gemini_interactions, gemini_tools, loose, splice
 from llmcp.providers.members import Members
 from llmcp.providers.route import Route
@@ -167,11 +167,8 @@ class GeminiDialect:
 
 
 def _error_body(refusal: Refusal) -> bytes:
-    error: dict[str, Any] = {"code": refusal.status, "message": refusal.message, "status": _STATUSES[refusal.status]}
     reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refusal.kind.value, "domain": "llmcp"}
-    error["details"] = [reason]
-    if refusal.kind is RefusalKind.BUDGET:
-        error["details"].append({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []})
+    error = {"code": refusal.status, "message": refusal.message, "status": _STATUSES[refusal.status], "details": [reason]}
     return msgspec.json.encode({"error": error})
 
 
