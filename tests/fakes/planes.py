@@ -49,6 +49,11 @@ class ResponseProgram:
     gates_tools: bool = True
     on_error_deny: bool = True
 
+    @property
+    def holds(self) -> bool:
+        """Every rule here is enforced."""
+        return bool(self.reads)
+
     def check_tool(self, name: str) -> Decision | None:
         """Ask by name."""
         return None if self.tools(name) else deny("tool", f"{name} is refused")

@@ -16,8 +16,8 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from cel_expr_python import cel
-from cel_expr_python.ext import ext_optional
+from cel_expr_python import cel  # type: ignore[import-untyped]
+from cel_expr_python.ext import ext_optional  # type: ignore[import-untyped]
 
 from llmcp.conditions.ast import read_tree
 from llmcp.conditions.lint import constant_parts, lint, reads_of

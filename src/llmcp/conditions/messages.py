@@ -58,7 +58,7 @@ def _problem(source: str, offset: int, text: str, params: Mapping[str, ParamValu
 
 
 def _undeclared(source: str, offset: int, name: str, params: Mapping[str, ParamValue]) -> ConditionProblem:
-    root = name.split(".")[0]
+    root = name.split(".", maxsplit=1)[0]
     start = _start_of(source, offset, root)
     if root in UNBUILT:
         return ConditionProblem("P204", start, f"`{name}` is not supported in this version", UNBUILT[root])

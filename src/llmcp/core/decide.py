@@ -109,10 +109,21 @@ class ResponseRules(Protocol):
     rule reads, because what only warns or records must not change the stream.
     """
 
-    reads: frozenset[str]
-    holds: bool
-    gates_tools: bool
-    on_error_deny: bool
+    @property
+    def reads(self) -> frozenset[str]:
+        """The response fields that conditions read."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether an enforced condition reads the response."""
+
+    @property
+    def gates_tools(self) -> bool:
+        """Whether tool calls must be asked about one by one."""
+
+    @property
+    def on_error_deny(self) -> bool:
+        """Whether a response that cannot be read may be refused."""
 
     def check_tool(self, name: str) -> Decision | None:
         """Return the denial that the called tool `name` meets, or None."""

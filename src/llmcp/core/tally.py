@@ -24,7 +24,7 @@ _LEVELS = tuple(RecordLevel)
 class Tally:
     """The sum so far. `hit` is the rule being added."""
 
-    hit: RuleHit = RuleHit("", "", "")
+    hit: RuleHit = field(default_factory=lambda: RuleHit("", "", ""))
     hits: list[RuleHit] = field(default_factory=list)
     denied: bool = False
     message: str = ""

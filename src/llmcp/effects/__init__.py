@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from llmcp.ports import Effect
 
-BUILT: Mapping[str, Effect] = MappingProxyType(
-    {effect.name: effect for effect in (AllowEffect(), DenyEffect(), SetEffect(), ToolsEffect(), RecordEffect())}
-)
+_EFFECTS: tuple[Effect, ...] = (AllowEffect(), DenyEffect(), SetEffect(), ToolsEffect(), RecordEffect())
+
+BUILT: Mapping[str, Effect] = MappingProxyType({effect.name: effect for effect in _EFFECTS})
 
 UNBUILT: Mapping[str, str] = MappingProxyType(
     {

@@ -25,7 +25,7 @@ class AllowEffect(EffectBase):
     """The counting of allows is the decision's; the effect itself adds nothing."""
 
     name = "allow"
-    phases = (Phase.REQUEST,)
+    phases: tuple[Phase, ...] = (Phase.REQUEST,)
     guards = False
     steers = False
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmcp.core.policy import EffectSpec
 from llmcp.effects.base import EffectBase, default_message
 
 if TYPE_CHECKING:
     from llmcp.core.decide import RequestView, ResponseView
+    from llmcp.core.policy import EffectSpec
     from llmcp.core.tally import Tally
     from llmcp.ports import SpecReader
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmcp.core.decide import RecordLevel
-from llmcp.core.policy import EffectSpec
 from llmcp.effects.base import EffectBase
 
 if TYPE_CHECKING:
     from llmcp.core.decide import RequestView, ResponseView
+    from llmcp.core.policy import EffectSpec
     from llmcp.core.tally import Tally
     from llmcp.ports import SpecReader
 

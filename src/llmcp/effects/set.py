@@ -50,7 +50,7 @@ class SetEffect(EffectBase):
 
     name = "set"
     judges = False
-    phases = (Phase.REQUEST,)
+    phases: tuple[Phase, ...] = (Phase.REQUEST,)
 
     def parse(self, spec: SpecReader) -> EffectSpec | None:
         """Read a mapping of at least one settable field."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from llmcp.core.decide import RequestView, ResponseView
 from llmcp.core.messages import Channel, Operation, RequestFacts, Text
@@ -34,44 +34,44 @@ class EvalInput:
     response: ResponseView | None
 
 
-def _fail(what: str, fix: str = "") -> UsageError:
-    return UsageError(what, why="the input does not have the form that `policy eval` takes", fix=fix, code="eval-input")
+def _fail(what: str, fix: str = "") -> NoReturn:
+    raise UsageError(what, why="the input does not have the form that `policy eval` takes", fix=fix, code="eval-input") from None
 
 
 def _string(where: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    raise _fail(f"`{where}` must be a string")
+    _fail(f"`{where}` must be a string")
 
 
 def _boolean(where: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise _fail(f"`{where}` must be true or false")
+    _fail(f"`{where}` must be true or false")
 
 
 def _integer(where: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _INT_MAX:
         return value
-    raise _fail(f"`{where}` must be an integer of 64 bits")
+    _fail(f"`{where}` must be an integer of 64 bits")
 
 
 def _number(where: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _INT_MAX:
         return float(value)
-    raise _fail(f"`{where}` must be a number")
+    _fail(f"`{where}` must be a number")
 
 
 def _strings(where: str, value: object) -> tuple[str, ...]:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise _fail(f"`{where}` must be a list of strings")
+    _fail(f"`{where}` must be a list of strings")
 
 
 def _labels(where: str, value: object) -> Mapping[str, str]:
     if isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         return MappingProxyType(dict(value))
-    raise _fail(f"`{where}` must be a mapping of strings")
+    _fail(f"`{where}` must be a mapping of strings")
 
 
 type _Readers = Mapping[str, Callable[[str, object], Any]]
@@ -108,14 +108,14 @@ _UNBUILT = {"flags": "feature flags", "spend": "spend counters", "findings": "de
 def read_input(document: object, now: datetime = EPOCH) -> EvalInput:
     """Return the views that `document` describes, at `now` where it does not say. Raises: UsageError naming what is wrong."""
     if not isinstance(document, dict):
-        raise _fail("the input must be a mapping", 'write `{"request": {"model": "gpt-4o"}}`')
+        _fail("the input must be a mapping", 'write `{"request": {"model": "gpt-4o"}}`')
     known = ("request", "response", "subject", "client", "now", *_UNBUILT)
     for key in document:
         if key not in known:
-            raise _fail(f"unknown key `{str(key)[:60]}` in the input", f"known keys are {', '.join(known)}")
+            _fail(f"unknown key `{str(key)[:60]}` in the input", f"known keys are {', '.join(known)}")
     for key, what in _UNBUILT.items():
         if document.get(key):
-            raise _fail(f"`{key}` is not supported in this version", f"{what} are not built; remove the key")
+            _fail(f"`{key}` is not supported in this version", f"{what} are not built; remove the key")
     request = _section(document, "request", _REQUEST)
     subject = _section(document, "subject", _SUBJECT)
     labels = request.get("labels", {})
@@ -128,10 +128,10 @@ def _section(document: dict[str, Any], name: str, readers: _Readers) -> dict[str
     if section is None:
         return {}
     if not isinstance(section, dict):
-        raise _fail(f"`{name}` must be a mapping")
+        _fail(f"`{name}` must be a mapping")
     for key in section:
         if key not in readers:
-            raise _fail(f"unknown key `{name}.{str(key)[:60]}` in the input", f"known keys are {', '.join(readers)}")
+            _fail(f"unknown key `{name}.{str(key)[:60]}` in the input", f"known keys are {', '.join(readers)}")
     return {key: readers[key](f"{name}.{key}", value) for key, value in section.items()}
 
 
@@ -168,7 +168,7 @@ def _max_tokens(request: dict[str, Any]) -> int | None:
     said = request.get("max_tokens")
     has = request.get("has_max_tokens", said is not None)
     if has and said is None:
-        raise _fail("`request.has_max_tokens` is true, but `request.max_tokens` is absent")
+        _fail("`request.has_max_tokens` is true, but `request.max_tokens` is absent")
     return said if has else None
 
 
@@ -177,7 +177,7 @@ def _operation(value: str) -> Operation:
         return Operation(value)
     except ValueError:
         known = ", ".join(operation.value for operation in Operation)
-        raise _fail(f"`request.operation` is unknown: `{value[:60]}`", f"operations are {known}") from None
+        _fail(f"`request.operation` is unknown: `{value[:60]}`", f"operations are {known}")
 
 
 def _now(value: object, default: datetime) -> datetime:
@@ -186,7 +186,7 @@ def _now(value: object, default: datetime) -> datetime:
     try:
         now = datetime.fromisoformat(_string("now", value))
     except ValueError:
-        raise _fail("`now` is not an RFC 3339 time", "write `2026-12-31T12:00:00Z`") from None
+        _fail("`now` is not an RFC 3339 time", "write `2026-12-31T12:00:00Z`")
     if now.tzinfo is None:
-        raise _fail("`now` has no time zone", "write `2026-12-31T12:00:00Z`")
+        _fail("`now` has no time zone", "write `2026-12-31T12:00:00Z`")
     return now.astimezone(UTC)

@@ -127,6 +127,11 @@ class Exchange:
         self._held_bytes = 0
         self._pending: Respond | None = None
 
+    @property
+    def method(self) -> str:
+        """The request's method; '' before its head came."""
+        return self._head.method if self._head is not None else ""
+
     # -- the request ------------------------------------------------------------------------------------------------------------
 
     def receive_head(self, head: RequestHead) -> Respond | ReadBody | Forward:
@@ -229,7 +234,7 @@ class Exchange:
             progress.endpoint = endpoint = placed
         view = self._view(endpoint, facts)
         progress.view = view
-        decision = self.plane.revision.policies.decide_request(view)
+        decision = self._ask_rules(view)
         progress.decision = decision
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
@@ -237,6 +242,23 @@ class Exchange:
         if decision.edits:
             edits = RequestEdits((*edits.fields, *decision.edits.fields), decision.edits.strip_tools)
         return self._forward(endpoint, facts, edits, body, plain)
+
+    def _ask_rules(self, view: RequestView) -> Decision:
+        """Ask every request rule; a request that names models to fall back on must pass with each of them."""
+        program = self.plane.revision.policies
+        decision = program.decide_request(view)
+        for model in view.facts.fallback_models:
+            if decision.verdict is not Verdict.ALLOW:
+                break
+            other = structs.replace(
+                view,
+                facts=structs.replace(view.facts, model=model, fallback_models=()),
+                canonical_model=self.plane.surface.canonical_model(view.provider, model),
+            )
+            refused = program.decide_request(other)
+            if refused.verdict is not Verdict.ALLOW:
+                decision = refused
+        return decision
 
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
         """Choose the provider of a unified path, and hold the client's key to it."""
@@ -311,7 +333,10 @@ class Exchange:
         progress.status = status
         rules = progress.decision.response if status < _OK_BELOW else None
         progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
-        gated = rules is not None and not rules.reads and (declares_stream(headers) or endpoint.stream is True)
+        gated = (
+            rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
+        )
+        held = rules is not None and not gated and (rules.holds or rules.gates_tools)
         progress.reader = reader = ResponseReader(
             endpoint,
             seen,
@@ -340,8 +365,8 @@ class Exchange:
             reader.ungate()
             self.state = State.STREAMING
             return self._start
-        self.state = State.STREAMING if gated else State.HELD
-        return self._start if gated else Hold()
+        self.state = State.HELD if held else State.STREAMING
+        return Hold() if held else self._start
 
     def receive_response_data(self, data: bytes) -> bytes | Cut | Respond:
         """Take a piece of the upstream's body; return what goes to the client now."""

@@ -57,7 +57,10 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
         return None
     usage, source = _usage(progress)
     cost, price_source = 0, ""
-    if source is not UsageSource.NONE:
+    if source is not UsageSource.NONE and exchange.method == "GET":
+        # A stored answer that is polled repeats the usage of the request that made it.
+        price_source = "charged-before"
+    elif source is not UsageSource.NONE:
         asked = progress.facts.model
         model = (progress.seen.model if progress.seen is not None else "") or asked
         priced = prices.price(exchange.plane.surface.price_id(endpoint.provider), model, usage, now, requested=asked)

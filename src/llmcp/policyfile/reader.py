@@ -86,9 +86,8 @@ class MappingReader:
             return None
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return node.value
-        return self.wrong(
-            key, node, "a string", "put it in quotes" if isinstance(node, Scalar) and node.value is not None else ""
-        )
+        self.wrong(key, node, "a string", "put it in quotes" if isinstance(node, Scalar) and node.value is not None else "")
+        return None
 
     def flag(self, key: str) -> bool | None:
         """Return a boolean."""
@@ -98,7 +97,8 @@ class MappingReader:
         if isinstance(node, Scalar) and isinstance(node.value, bool):
             return node.value
         old = isinstance(node, Scalar) and node.text.lower() in OLD_BOOLEANS
-        return self.wrong(key, node, "`true` or `false`", "`yes`, `no`, `on` and `off` are strings in YAML 1.2" if old else "")
+        self.wrong(key, node, "`true` or `false`", "`yes`, `no`, `on` and `off` are strings in YAML 1.2" if old else "")
+        return None
 
     def integer(self, key: str) -> int | None:
         """Return an integer."""
@@ -107,7 +107,8 @@ class MappingReader:
             return None
         if isinstance(node, Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool):
             return node.value
-        return self.wrong(key, node, "an integer", "")
+        self.wrong(key, node, "an integer", "")
+        return None
 
     def number(self, key: str) -> float | None:
         """Return an integer or a decimal number, as a float."""
@@ -116,7 +117,8 @@ class MappingReader:
             return None
         if isinstance(node, Scalar) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
             return float(node.value)
-        return self.wrong(key, node, "a number", "")
+        self.wrong(key, node, "a number", "")
+        return None
 
     def texts(self, key: str) -> tuple[tuple[str, Position], ...] | None:
         """Return a list of strings with their places."""
@@ -125,7 +127,8 @@ class MappingReader:
             return None
         if not isinstance(node, Sequence):
             lone = isinstance(node, Scalar) and isinstance(node.value, str)
-            return self.wrong(key, node, "a list of strings", f'write `{key}: ["…"]`' if lone else "")
+            self.wrong(key, node, "a list of strings", f'write `{key}: ["…"]`' if lone else "")
+            return None
         found: list[tuple[str, Position]] = []
         for item in node.items:
             if isinstance(item, Scalar) and isinstance(item.value, str):
@@ -168,7 +171,8 @@ class MappingReader:
             return None
         if isinstance(node, Mapping):
             return MappingReader(self.source, node, key)
-        return self.wrong(key, node, "a mapping", "")
+        self.wrong(key, node, "a mapping", "")
+        return None
 
     def items(self, key: str) -> list[Node] | None:
         """Return the list under `key`."""
@@ -177,7 +181,8 @@ class MappingReader:
             return None
         if isinstance(node, Sequence):
             return node.items
-        return self.wrong(key, node, "a list", "")
+        self.wrong(key, node, "a list", "")
+        return None
 
     def problem(self, code: str, message: str, *, key: str = "", hint: str = "") -> None:
         """Report a problem at the value of `key`, or at the mapping itself."""

@@ -49,14 +49,9 @@ _TEXT_ROLES = {"tool": Channel.TOOL_RESULT, "function": Channel.TOOL_RESULT}
 
 @dataclass(frozen=True, slots=True)
 class ChatExtra:
-    """What the facts of a chat request do not have a field for.
-
-    `include_usage` is None where the client said nothing. `fallback_models` are OpenRouter's `models`: the host may answer
-    with any of them.
-    """
+    """What the facts of a chat request do not have a field for. `include_usage` is None where the client said nothing."""
 
     include_usage: bool | None = None
-    fallback_models: tuple[str, ...] = ()
 
 
 class Part(msgspec.Struct):
@@ -154,10 +149,6 @@ class OpenAiChat:
         texts, skipped = read_messages(wire.messages)
         if wire.prediction is not None:
             add_content(texts, skipped, "assistant", Channel.TEXT, wire.prediction.content)
-        extra = None
-        if wire.stream_options is not None or wire.models:
-            usage = wire.stream_options.include_usage if wire.stream_options else None
-            extra = ChatExtra(usage, tuple(wire.models or ()))
         return RequestFacts(
             model=request_model(wire.model) or endpoint.model,
             stream=truth(wire.stream),
@@ -167,7 +158,9 @@ class OpenAiChat:
             texts=tuple(texts),
             turns=len(wire.messages or ()),
             skipped=tuple(skipped.items()),
-            extra=extra,
+            # OpenRouter's `models`: the host may answer with any of them.
+            fallback_models=tuple(wire.models or ()),
+            extra=ChatExtra(wire.stream_options.include_usage) if wire.stream_options is not None else None,
         )
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:

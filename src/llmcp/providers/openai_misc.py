@@ -26,19 +26,22 @@ from llmcp.providers.openai_usage import WireUsage, read_error, read_error_body,
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmcp.core.http import Headers, Respond
     from llmcp.core.messages import Observation, RequestEdits
     from llmcp.ports import Endpoint, Frame, Framing, Refusal
 
 GOVERNED = frozenset({"model", "stream", "input", "prompt", "instructions", "tools", "max_completion_tokens"})
-_FORM_FIELD = re.compile(
-    rb'^content-disposition:[^\r\n]*?[;\s]name(\*?)\s*=\s*(?:"((?:[^"\\\r\n]|\\.)*)"|([^;\s]+))[^\r\n]*\r?\n((?:[^\r\n]+\r?\n)*)\r?\n',
-    re.IGNORECASE | re.MULTILINE,
-)
+_DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]*+)", re.IGNORECASE | re.MULTILINE)
+_NAME = re.compile(rb'[;\s]name(\*?)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;\s"]++))', re.IGNORECASE)
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_MOST_PART_HEADERS = 4096
 _FORM_END = re.compile(rb"\r?\n--")
 # Of a run, its last event; a step's usage is part of its run's. Of audio and images, the event that has it all.
 _LAST_EVENT = re.compile(r"thread\.run\.(?:completed|incomplete|failed|cancelled|expired)|(?!thread\.).*\.(?:done|completed)")
 _TEXT_FIELDS = frozenset({b"prompt", b"input", b"instructions"})
+_READ_FIELDS = _TEXT_FIELDS | {b"model", b"stream"}
 _INSPECTED = frozenset({Operation.IMAGES, Operation.AUDIO, Operation.MODERATION})
 
 
@@ -76,12 +79,11 @@ class OpenAiMisc:
         """See `ProviderDialect.read_request`."""
         inspected = endpoint.operation in _INSPECTED
         skipped = () if inspected else ((endpoint.kind or str(endpoint.operation), "endpoint is not inspected"),)
-        if not body.strip():
+        start = body[:_MOST_PART_HEADERS].lstrip()[:1]
+        if not start and not body.strip():
             return RequestFacts(model=endpoint.model, inspected=inspected, skipped=skipped)
-        if body.lstrip()[:2] == b"--":
+        if not endpoint.json_body and not (start == b"{" and (inspected or endpoint.kind == "stateful")):
             return _read_form(endpoint, body, inspected, skipped)
-        if not endpoint.json_body and (body.lstrip()[:1] != b"{" or not (inspected or endpoint.kind == "stateful")):
-            return RequestFacts(model=endpoint.model, inspected=inspected, skipped=skipped)
         wire = _REQUEST.read_request(body, GOVERNED)
         texts, lost = read_inputs(wire.input, "input")
         prompts, more = read_inputs(wire.prompt, "prompt")
@@ -153,13 +155,10 @@ def _read_form(endpoint: Endpoint, body: bytes, inspected: bool, skipped: tuple[
     model = ""
     texts: list[Text] = []
     stream = False
-    for field in _FORM_FIELD.finditer(body):
-        name = (field[2] if field[2] is not None else field[3]).lower()
-        if field[1] or (name == b"model" and (model or b"content-transfer-encoding" in field[4].lower())):
-            raise _doubtful_form()
-        end = _FORM_END.search(body, field.end())
-        value = body[field.end() : end.start() if end else len(body)]
+    for name, value in _fields(body):
         if name == b"model":
+            if model:
+                raise _doubtful_form()
             model = value.decode("utf-8", "replace")
         elif name == b"stream":
             stream = truth(value.decode("utf-8", "replace"))
@@ -173,6 +172,24 @@ def _read_form(endpoint: Endpoint, body: bytes, inspected: bool, skipped: tuple[
         inspected=inspected,
         skipped=(*skipped, ("file", "not text")),
     )
+
+
+def _fields(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name (lower case) and value of what looks like a form field. Raises MalformedRequestError where that is in doubt."""
+    read_up_to = 0
+    for line in _DISPOSITION.finditer(body):
+        name = _NAME.search(line[1])
+        key = b"" if name is None else (name[3] if name[2] is None else name[2]).lower()
+        if name is None or (key not in _READ_FIELDS and not name[1]):
+            continue
+        blank = _BLANK_LINE.search(body, line.end(), line.end() + _MOST_PART_HEADERS)
+        end = _FORM_END.search(body, blank.end()) if blank else None
+        if name[1] or blank is None or end is None or line.start() < read_up_to:
+            raise _doubtful_form()
+        if b"content-transfer-encoding" in body[line.start() : blank.start()].lower():
+            raise _doubtful_form()
+        read_up_to = end.start()
+        yield key, body[blank.end() : end.start()]
 
 
 def _doubtful_form() -> MalformedRequestError:

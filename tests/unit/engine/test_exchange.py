@@ -152,6 +152,14 @@ def test_an_unknown_prefix_is_a_404_without_a_record() -> None:
     assert ended[0].progress.endpoint is None
 
 
+def test_a_model_to_fall_back_on_is_asked_about_too():
+    """A request that lets the provider take another model must pass with that one."""
+    rule = Program(lambda view: deny() if view.facts.model == "o1-pro" else ALLOW)
+    body = CHAT.replace(b"{", b'{"models":["gpt-4o","o1-pro"],', 1)
+    assert isinstance(ask(exchange(plane(rule)), body, "/openrouter/api/v1/chat/completions"), Respond)
+    assert isinstance(ask(exchange(plane(rule)), body.replace(b"o1-pro", b"o1"), "/openrouter/api/v1/chat/completions"), Forward)
+
+
 def test_own_headers_stay_behind_and_unknown_ones_pass() -> None:
     """`x-llmcp-*`, proxy credentials and hop-by-hop headers never go upstream."""
     extra = ((b"x-llmcp-labels", b"team=a"), (b"proxy-authorization", b"Basic abc"), (b"te", b"trailers"), (b"x-replay-id", b"7"))

@@ -260,6 +260,20 @@ def test_a_form_whose_model_is_in_doubt_is_refused(fields: tuple[str, ...]) -> N
         read(openai_misc, form(*fields), Operation.AUDIO, json_body=False)
 
 
+def test_a_form_may_begin_with_a_preamble() -> None:
+    """What stands before the first boundary hides nothing."""
+    assert read(openai_misc, b"hello\r\n" + form('name="model"\r\n\r\ntts'), Operation.AUDIO, json_body=False).model == "tts"
+
+
+def test_a_file_that_looks_like_a_mail_is_no_doubtful_form() -> None:
+    """Only fields that rules read are looked at."""
+    mail = 'name="file"\r\n\r\nContent-Disposition: attachment; filename="x"\r\nContent-Transfer-Encoding: base64\r\n\r\nYQ=='
+    assert read(openai_misc, form(mail), Operation.FILES, kind="files", json_body=False).skipped == (
+        ("files", "endpoint is not inspected"),
+        ("file", "not text"),
+    )
+
+
 def test_stateful_endpoints_are_said_not_to_be_inspected() -> None:
     """But their model is read."""
     facts = read(openai_misc, {"model": "gpt-4", "instructions": "x"}, Operation.OTHER, kind="stateful", json_body=False)
