@@ -7,6 +7,7 @@ Rules:
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmcp.config.home import Home
+    from llmcp.control.policies import LoadResult
+    from llmcp.core.decide import PolicyProgram
     from llmcp.core.settings import Settings
 
 
@@ -38,6 +41,29 @@ def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
     if not settings.policies.paths:
         return (of.policies,)
     return tuple(of.config / Path(path).expanduser() for path in settings.policies.paths)
+
+
+def load_policies(paths: Sequence[Path] = ()) -> LoadResult:
+    """Read and check policies: those at `paths`, else those of the project's `llmcp.yaml` here, else the home's."""
+    from llmcp.config import project
+    from llmcp.wiring import compiling
+
+    the_home = home()
+    settings = load_settings(the_home)
+    if not paths:
+        said = project.read(Path.cwd(), home_file=the_home.settings_file)
+        for note in said.notes:
+            print(note, file=sys.stderr)  # noqa: T201 - a note to the person, beside the data
+        paths = said.policies or compiling.paths_of(the_home, settings)
+    return compiling.read_policies(paths, settings, now())
+
+
+def policy_program(loaded: LoadResult) -> PolicyProgram:
+    """Compile policies that loaded without an error."""
+    from llmcp.engine.revision_builder import build_revision
+    from llmcp.wiring import compiling
+
+    return build_revision(loaded.policies, "", compiling.vocabulary(load_settings(home()))).policies
 
 
 @contextmanager

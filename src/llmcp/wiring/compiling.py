@@ -1,9 +1,9 @@
-"""Directories of policies into a revision, through the policy reader and the revision builder.
+"""Policies of a home: read through the control plane, built into a revision.
 
 Rules:
-1. `*.yaml` and `*.yml` below a directory are policies, `*.test.yaml` are their tests; what a dot hides is neither.
-2. All problems of all files are reported in one run; warnings keep nothing from being loaded.
-3. Of the settings, those enter a revision that steer what is decided: not where llmcp listens, logs or stores.
+1. All problems of all files are reported in one run; warnings keep nothing from being loaded.
+2. Of the settings, those enter a revision that steer what is decided: not where llmcp listens, logs or stores.
+3. The default directory need not be there; one that was named must be.
 """
 
 from __future__ import annotations
@@ -12,69 +12,67 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmcp.control.policies import LoadResult, load, policy_files
 from llmcp.core.policy import Severity
 from llmcp.engine.revision_builder import build_revision
-from llmcp.policyfile.parse import parse_policy
 from llmcp.providers.catalog import load_catalog
 from llmcp.runtime.state import Problem
 from llmcp.vocabulary import build_vocabulary
+from llmcp.wiring import policy_directories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from llmcp.core.policy import Policy
+    from llmcp.config.home import Home
     from llmcp.core.revision import Revision
     from llmcp.core.settings import Settings
+    from llmcp.vocabulary import BuiltVocabulary
 
 _DECIDING = {"auth", "limits", "pricing", "providers", "record"}
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What came of reading all policies: a revision where there is no problem."""
+    """What came of reading all policies: a revision where there is no problem. `texts` are the files' contents."""
 
     revision: Revision | None
     problems: tuple[Problem, ...]
     policies: int
+    texts: dict[str, str]
 
 
-def policy_files(directory: Path) -> Iterator[Path]:
-    """Yield the policy files below `directory`, in a fixed order."""
-    for path in sorted(directory.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-        if path.suffix in {".yaml", ".yml"} and not hidden and not path.stem.endswith(".test") and path.is_file():
-            yield path
-
-
-def compile_policies(directories: Sequence[Path], settings: Settings, now: datetime) -> Compiled:
-    """Read and compile everything. Never raises for what stands in a file."""
+def vocabulary(settings: Settings) -> BuiltVocabulary:
+    """Return what policies may name: the catalog's providers and those of the settings."""
     catalog = load_catalog()
-    vocabulary = build_vocabulary(catalog.entries, lambda _provider, model: catalog.canonical_model(model))
-    policies: list[Policy] = []
-    problems: list[Problem] = []
-    for path in (path for directory in directories for path in policy_files(directory)):
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            problems.append(Problem(str(path), 0, f"cannot be read: {error.strerror or type(error).__name__}"))
-            continue
-        parsed = parse_policy(data, str(path), vocabulary, now)
-        problems += [Problem(p.file, p.line, f"{p.code}: {p.message}") for p in parsed.problems if p.severity is Severity.ERROR]
-        if parsed.policy is not None:
-            policies.append(parsed.policy)
-    problems += _same_names(policies)
+    names = [*catalog.entries, *(name.lower().replace("_", "-") for name in settings.providers)]
+    return build_vocabulary(names, lambda _provider, model: catalog.canonical_model(model))
+
+
+def paths_of(home: Home, settings: Settings) -> tuple[Path, ...]:
+    """Return what to read: a named directory in any case (rule 3)."""
+    directories = policy_directories(home, settings)
+    return directories if settings.policies.paths else tuple(path for path in directories if path.exists())
+
+
+def files_of(home: Home, settings: Settings) -> list[Path]:
+    """Return the policy files as they are now."""
+    return policy_files(paths_of(home, settings))[0]
+
+
+def read_policies(paths: Sequence[Path], settings: Settings, now: datetime) -> LoadResult:
+    """Read and check policies."""
+    return load(paths, vocabulary(settings), now)
+
+
+def compile_policies(paths: Sequence[Path], settings: Settings, now: datetime) -> Compiled:
+    """Read and compile everything. Never raises for what stands in a file."""
+    known = vocabulary(settings)
+    loaded = load(paths, known, now)
+    problems = tuple(Problem(p.file, p.line, f"{p.code}: {p.message}") for p in loaded.problems if p.severity is Severity.ERROR)
     if problems:
-        return Compiled(None, tuple(problems), len(policies))
+        return Compiled(None, problems, len(loaded.policies), {})
     text = settings.model_dump_json(include=_DECIDING)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Compiled(build_revision(policies, digest, vocabulary), (), len(policies))
-
-
-def _same_names(policies: Sequence[Policy]) -> Iterator[Problem]:
-    first: dict[str, Policy] = {}
-    for policy in policies:
-        other = first.setdefault(policy.name, policy)
-        if other is not policy:
-            yield Problem(policy.file, policy.position.line, f"the policy `{policy.name}` stands in {other.file} already")
+    return Compiled(build_revision(loaded.policies, digest, known), (), len(loaded.policies), loaded.texts)
