@@ -137,9 +137,9 @@ def _requests(gateway: str, provider: SampleProvider) -> Iterator[tuple[str, Cal
         return _show("2. Refused (openai)", "it was let through", expect="PermissionDeniedError")
 
     def capped() -> bool:
-        answer = tell.create(model="claude-sonnet-4-5", messages=hello, max_tokens=20_000)
+        answer = tell.create(model="claude-sonnet-4-5", messages=hello, max_tokens=4096)
         text = answer.content[0].text if answer.content[0].type == "text" else ""
-        return _show("3. Modified: asked for 20000 tokens (anthropic)", text, expect="256 tokens")
+        return _show("3. Modified: asked for 4096 tokens (anthropic)", text, expect="256 tokens")
 
     def streamed() -> bool:
         pieces: list[str] = []

@@ -49,6 +49,7 @@ _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
 _ALLOW = Decision(Verdict.ALLOW)
 _OK_BELOW = 300
+_REFUSING = frozenset(("deny", "tools"))
 
 
 class State(StrEnum):
@@ -521,7 +522,7 @@ class Exchange:
         return Refusal(kind, f"{message} (llmcp decision {self.decision_id})", self.decision_id)
 
     def _refusal_of(self, decision: Decision) -> Refusal:
-        named = ", ".join(f"{hit.policy}/{hit.id}" for hit in decision.rules) or "a rule"
+        named = ", ".join(f"{hit.policy}/{hit.id}" for hit in decision.rules if hit.effect in _REFUSING or hit.id == DEFAULT_DENY)
         return self._refusal(
             RefusalKind.POLICY, f"{decision.message} [{named}]" if decision.message else f"refused by policy [{named}]"
         )

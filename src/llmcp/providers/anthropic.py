@@ -19,6 +19,7 @@ from llmcp.core.messages import Channel, Operation, RequestFacts
 from llmcp.errors import MalformedRequestError
 from llmcp.ports import Framing, RefusalKind
 from llmcp.providers import anthropic_messages, loose, splice
+from llmcp.providers.members import Members
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class AnthropicDialect:
         """See `ports.ProviderDialect`."""
         if endpoint.kind == RESOURCE or not endpoint.inspectable:
             return loose.unread(endpoint, body)
-        fields = loose.Members(body)
+        fields = Members(body)
         fields.once_in_any_case(_GOVERNED)
         return _read_batch(endpoint, fields) if endpoint.kind == BATCH else _read_one(endpoint, fields)
 
@@ -149,7 +150,7 @@ def _error_body(refusal: Refusal) -> bytes:
     return msgspec.json.encode({"type": "error", "error": error, "request_id": refusal.decision_id})
 
 
-def _read_one(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def _read_one(endpoint: Endpoint, fields: Members) -> RequestFacts:
     texts = loose.Texts()
     turns = anthropic_messages.read_prompt(fields.value("system"), fields.value("messages"), texts)
     if "prompt" in fields:
@@ -168,7 +169,7 @@ def _read_one(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
     )
 
 
-def _read_batch(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def _read_batch(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read all requests of a batch as one."""
     texts = loose.Texts()
     models: set[str] = set()
@@ -197,10 +198,10 @@ def _read_batch(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
     )
 
 
-def _batch_params(requests: bytes) -> list[loose.Members]:
+def _batch_params(requests: bytes) -> list[Members]:
     """Return the members of each `params` of a batch."""
     try:
-        found = [loose.Members(bytes(item.params)) for item in _decode_batch(requests or b"[]")]
+        found = [Members(bytes(item.params)) for item in _decode_batch(requests or b"[]")]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         what = "`requests` cannot be read"
         raise MalformedRequestError(what, why="expected an array of objects with `params`", fix="send valid JSON") from None
@@ -212,7 +213,7 @@ def _batch_params(requests: bytes) -> list[loose.Members]:
 def _read_completion(value: dict[str, object], seen: Observation) -> None:
     """Read the old text completion: whole, or one event of its stream."""
     loose.read_resource(value, seen)
-    seen.add_text(Channel.TEXT, loose.text(value.get("completion")))
+    loose.heard(seen, Channel.TEXT, value.get("completion"))
     reason = loose.text(value.get("stop_reason"))
     if reason:
         seen.finish_reasons[0] = reason

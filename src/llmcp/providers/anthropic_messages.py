@@ -23,6 +23,7 @@ from llmcp.providers import loose
 
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
+    from llmcp.providers.members import Members
 
 CLIENT_TOOL = "tool_use"
 _USAGE = "anthropic.usage"
@@ -44,7 +45,7 @@ def tool_name(tool: dict[str, Any]) -> str:
     return loose.text(tool.get("name")) or loose.text(tool.get("type"))
 
 
-def tool_names(fields: loose.Members) -> tuple[str, ...]:
+def tool_names(fields: Members) -> tuple[str, ...]:
     """Return the names of `tools`, without building their schemas."""
     raw = fields.raw("tools")
     try:
@@ -104,7 +105,7 @@ def _read_parts(role: str, channel: Channel, value: object, into: loose.Texts) -
         source = loose.mapping(part.get("source")) if isinstance(part, dict) else {}
         if source.get("type") == "text":
             into.add(role, channel, source.get("data"))
-        elif source.get("type") in {"base64", "file"}:
+        elif loose.text(source.get("type")) in {"base64", "file"}:
             into.skip(loose.text(loose.mapping(part).get("type")), "binary or elsewhere")
         into.add_all(role, channel, part)
 
@@ -146,9 +147,9 @@ def _read_delta(event: dict[str, Any], seen: Observation) -> None:
     delta = loose.mapping(event.get("delta"))
     kind = delta.get("type")
     if kind == "text_delta":
-        seen.add_text(Channel.TEXT, loose.text(delta.get("text")))
+        loose.heard(seen, Channel.TEXT, delta.get("text"))
     elif kind == "thinking_delta":
-        seen.add_text(Channel.REASONING, loose.text(delta.get("thinking")))
+        loose.heard(seen, Channel.REASONING, delta.get("thinking"))
     elif kind == "input_json_delta":
         call = seen.scratch.get(_BLOCKS, {}).get(_index(event))
         if call is not None:
@@ -159,9 +160,9 @@ def _read_output_block(block: dict[str, Any], seen: Observation) -> ToolCall | N
     """Read a block of a response; return the tool call that it is, if it is one of the client's tools."""
     kind = block.get("type")
     if kind == "text":
-        seen.add_text(Channel.TEXT, loose.text(block.get("text")))
+        loose.heard(seen, Channel.TEXT, block.get("text"))
     elif kind == "thinking":
-        seen.add_text(Channel.REASONING, loose.text(block.get("thinking")))
+        loose.heard(seen, Channel.REASONING, block.get("thinking"))
     elif kind == CLIENT_TOOL:
         arguments = block.get("input")
         size = len(loose.json_text(arguments).encode("utf-8", "surrogatepass")) if arguments else 0

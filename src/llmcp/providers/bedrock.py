@@ -21,6 +21,7 @@ from llmcp.engine.aws_eventstream import exception_message
 from llmcp.errors import NotEditableError
 from llmcp.ports import Framing, RefusalKind
 from llmcp.providers import bedrock_converse, bedrock_invoke, loose
+from llmcp.providers.members import Members
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class BedrockDialect:
         """See `ports.ProviderDialect`."""
         if endpoint.kind in {RESOURCE, OPAQUE} or not endpoint.inspectable:
             return loose.unread(endpoint, body)
-        fields = loose.Members(body)
+        fields = Members(body)
         if endpoint.kind == CONVERSE:
             return bedrock_converse.read_request(endpoint, fields)
         if endpoint.kind == COUNT_TOKENS:

@@ -18,6 +18,7 @@ from llmcp.providers import loose
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
     from llmcp.ports import Endpoint
+    from llmcp.providers.members import Members
 
 _BLOCKS = "bedrock.blocks"
 _BINARY = frozenset({"image", "video", "audio"})
@@ -26,7 +27,7 @@ _GOVERNED = frozenset({"messages", "system", "inferenceConfig", "toolConfig", "a
 _GOVERNED_CONFIG = frozenset({"maxTokens", "max_new_tokens", "temperature", "topP"})
 
 
-def read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def read_request(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read a Converse body. Raises MalformedRequestError."""
     fields.once(_GOVERNED)
     config = fields.inner("inferenceConfig")
@@ -58,7 +59,7 @@ def _tool_names(config: object) -> list[str]:
     return names
 
 
-def _read_prompt(fields: loose.Members, texts: loose.Texts) -> int:
+def _read_prompt(fields: Members, texts: loose.Texts) -> int:
     for block in loose.items(fields.value("system")):
         _read_block("system", block, texts)
     messages = loose.objects(fields.value("messages"))
@@ -96,6 +97,8 @@ def _read_result(role: str, content: object, texts: loose.Texts) -> None:
                 texts.skip(kind, "binary or elsewhere")
             elif kind == "document":
                 _read_document(role, Channel.TOOL_RESULT, value, texts)
+            elif kind == "json":
+                texts.add_own(role, Channel.TOOL_RESULT, value)
             else:
                 texts.add_all(role, Channel.TOOL_RESULT, value)
 
@@ -117,11 +120,11 @@ def read_answer(value: dict[str, Any], seen: Observation) -> None:
 
 
 def _read_output_block(block: dict[str, Any], seen: Observation) -> None:
-    seen.add_text(Channel.TEXT, loose.text(block.get("text")))
+    loose.heard(seen, Channel.TEXT, block.get("text"))
     for part in loose.objects(loose.mapping(block.get("citationsContent")).get("content")):
-        seen.add_text(Channel.TEXT, loose.text(part.get("text")))
+        loose.heard(seen, Channel.TEXT, part.get("text"))
     reasoning = loose.mapping(block.get("reasoningContent"))
-    seen.add_text(Channel.REASONING, loose.text(loose.mapping(reasoning.get("reasoningText")).get("text")))
+    loose.heard(seen, Channel.REASONING, loose.mapping(reasoning.get("reasoningText")).get("text"))
     call = block.get("toolUse")
     if isinstance(call, dict):
         arguments = loose.json_text(call.get("input"))
@@ -147,8 +150,8 @@ def read_event(name: str, value: dict[str, Any], seen: Observation) -> None:
 
 def _read_delta(value: dict[str, Any], seen: Observation) -> None:
     delta = loose.mapping(value.get("delta"))
-    seen.add_text(Channel.TEXT, loose.text(delta.get("text")))
-    seen.add_text(Channel.REASONING, loose.text(loose.mapping(delta.get("reasoningContent")).get("text")))
+    loose.heard(seen, Channel.TEXT, delta.get("text"))
+    loose.heard(seen, Channel.REASONING, loose.mapping(delta.get("reasoningContent")).get("text"))
     call = seen.scratch.get(_BLOCKS, {}).get(loose.count(value.get("contentBlockIndex")))
     if call is not None:
         arguments = loose.text(loose.mapping(delta.get("toolUse")).get("input"))

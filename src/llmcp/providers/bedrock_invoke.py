@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmcp.core.messages import Channel, RequestFacts, ToolCall
 from llmcp.providers import anthropic_messages, bedrock_converse, loose
+from llmcp.providers.members import Members
 
 if TYPE_CHECKING:
     from llmcp.core.messages import Observation
@@ -37,16 +38,16 @@ _REASONS = ("stop_reason", "completionReason", "finish_reason", "finishReason")
 _TEXT_FIELDS = ("generation", "outputText", "completion", "text")
 
 
-def read_count_tokens(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def read_count_tokens(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read `{"input": {"converse": …}}` or `{"input": {"invokeModel": {"body": base64}}}`."""
     given = fields.inner("input")
     if "converse" in given:
         return bedrock_converse.read_request(endpoint, given.inner("converse"))
     body = _unbase64(loose.text(loose.mapping(given.value("invokeModel")).get("body")))
-    return read_request(endpoint, loose.Members(body or b"{}"))
+    return read_request(endpoint, Members(body or b"{}"))
 
 
-def read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
+def read_request(endpoint: Endpoint, fields: Members) -> RequestFacts:
     """Read an Invoke body. Raises MalformedRequestError."""
     fields.once(_GOVERNED)
     if "messages" in fields and any(name in fields for name in _CONVERSE_MARKS):
@@ -77,7 +78,7 @@ def _tool_name(tool: dict[str, Any]) -> str:
     return loose.text(loose.mapping(tool.get("function")).get("name")) or anthropic_messages.tool_name(tool)
 
 
-def _read_texts(fields: loose.Members, texts: loose.Texts) -> int:
+def _read_texts(fields: Members, texts: loose.Texts) -> int:
     messages = fields.value("messages")
     turns = anthropic_messages.read_prompt(fields.value("system"), messages, texts)
     for message in loose.objects(messages):
@@ -162,8 +163,9 @@ def _read_choices(value: dict[str, Any], seen: Observation) -> None:
         index = loose.count(choice.get("index"))
         _read_reason(position if index is None else index, choice, seen)
         message = loose.mapping(choice.get("message")) or loose.mapping(choice.get("delta"))
-        seen.add_text(Channel.TEXT, loose.text(message.get("content")) or loose.text(choice.get("text")))
-        seen.add_text(Channel.REASONING, loose.text(message.get("reasoning_content")) or loose.text(message.get("reasoning")))
+        for part in loose.items(message.get("content") or choice.get("text")):
+            loose.heard(seen, Channel.TEXT, part.get("text") if isinstance(part, dict) else part)
+        loose.heard(seen, Channel.REASONING, loose.text(message.get("reasoning_content")) or loose.text(message.get("reasoning")))
         for call in loose.objects(message.get("tool_calls")):
             _read_call(loose.mapping(call.get("function")), seen)
 
@@ -192,7 +194,7 @@ def _read_plain(value: dict[str, Any], seen: Observation) -> None:
         _read_reason(max(position - 1, 0), part, seen)
         data = loose.mapping(part.get("data")) if "data" in part else part
         for name in _TEXT_FIELDS:
-            seen.add_text(Channel.TEXT, loose.text(data.get(name)))
+            loose.heard(seen, Channel.TEXT, data.get(name))
         counted = loose.count(part.get("tokenCount"))
         usage.output_tokens = usage.output_tokens if counted is None else (usage.output_tokens or 0) + counted
 

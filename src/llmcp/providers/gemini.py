@@ -3,7 +3,7 @@
 Rules:
 1. The path names the model and the verb; whether a stream is SSE or one JSON array is the query's business (`alt=sse`).
 2. Governed fields stand in `generationConfig`; where both spellings of one field are sent the request is refused.
-3. `predict` and the live API are known but not read.
+3. The Interactions API is another format: see `gemini_interactions`. `predict` and the live API are known but not read.
 4. A refusal in a JSON-array stream is a last element and the closing bracket; it begins with the comma that parts it from the
    elements before, so at least one must have been sent.
 
@@ -18,10 +18,10 @@ import msgspec
 
 from llmcp.core.http import Respond
 from llmcp.core.messages import Operation, RequestFacts
-from llmcp.engine import jsonspan
 from llmcp.errors import MalformedRequestError
-from llmcp.ports import Framing, RefusalKind
-from llmcp.providers import gemini_contents, loose, splice
+from llmcp.ports import Framing
+from llmcp.providers import gemini_contents, gemini_interactions, gemini_tools, loose, splice
+from llmcp.providers.members import Members
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
@@ -29,15 +29,8 @@ if TYPE_CHECKING:
     from llmcp.core.messages import Observation, RequestEdits
     from llmcp.ports import Endpoint, Frame, Refusal
 
-GENERATE, EMBED, COUNT_TOKENS, CACHE, BATCH, RESOURCE, OPAQUE = (
-    "generate",
-    "embed",
-    "count_tokens",
-    "cache",
-    "batch",
-    "resource",
-    "opaque",
-)
+GENERATE, EMBED, COUNT_TOKENS, INTERACTION = "generate", "embed", "count_tokens", "interaction"
+CACHE, BATCH, RESOURCE, OPAQUE = "cache", "batch", "resource", "opaque"
 _POST = frozenset({"POST"})
 # Other publishers' models on Vertex, and the OpenAI-like paths, are other dialects' business.
 _OWN = r"(?!.*/publishers/(?!google/))(?!.*/openai/)"
@@ -55,6 +48,8 @@ ROUTES: tuple[Route, ...] = (
     Route(_MODEL + r":predictlongrunning", Operation.IMAGES, OPAQUE, inspectable=False, methods=_POST),
     Route(_MODEL + r":.*", Operation.OTHER, OPAQUE, inspectable=False),
     Route(r".*/publishers/(?!google/|anthropic/)[^/]+/models/(?P<model>[^/:]+):.*", Operation.CHAT, OPAQUE, inspectable=False),
+    Route(_OWN + r".*/interactions", Operation.CHAT, INTERACTION, methods=_POST),
+    Route(_OWN + r".*/interactions(?:/.*)?", Operation.OTHER, RESOURCE, json_body=False),
     Route(_OWN + r".*/cachedcontents(?:/[^/]+)?", Operation.OTHER, CACHE, methods=_WRITES),
     Route(_OWN + r".*/cachedcontents(?:/.*)?", Operation.OTHER, RESOURCE, json_body=False),
     Route(_OWN + r".*/(?:batches|batchpredictionjobs|operations)(?:/.*)?", Operation.BATCHES, RESOURCE, json_body=False),
@@ -74,6 +69,13 @@ _PLACES: dict[str, splice.Place] = {
     "max_tokens": (_CONFIG, ("maxOutputTokens", "max_output_tokens")),
     "temperature": (_CONFIG, ("temperature",)),
     "top_p": (_CONFIG, ("topP", "top_p")),
+}
+_INTERACTION_CONFIG = ("generation_config",)
+_INTERACTION_PLACES: dict[str, splice.Place] = {
+    "model": (("model",),),
+    "max_tokens": (_INTERACTION_CONFIG, ("max_output_tokens",)),
+    "temperature": (_INTERACTION_CONFIG, ("temperature",)),
+    "top_p": (_INTERACTION_CONFIG, ("top_p",)),
 }
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -98,28 +100,34 @@ class GeminiDialect:
         """See `ports.ProviderDialect`."""
         if endpoint.kind in {RESOURCE, OPAQUE} or not endpoint.inspectable:
             return loose.unread(endpoint, body)
-        fields = loose.Members(body)
+        fields = Members(body)
+        if endpoint.kind == INTERACTION:
+            return gemini_interactions.read_request(fields)
         fields.once(_GOVERNED)
         return _read_request(endpoint, fields)
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:
         """See `ports.ProviderDialect`."""
+        if endpoint.kind == INTERACTION:
+            return endpoint.target, _edit_interaction(body, edits)
         if endpoint.kind not in {GENERATE, EMBED, COUNT_TOKENS} or not endpoint.inspectable:
             raise splice.not_editable(next((name for name, _ in edits.fields), "tools"))
         target, edits = splice.model_in_path(endpoint, edits)
         if edits.fields and endpoint.kind != GENERATE:
             raise splice.not_editable(edits.fields[0][0])
         body = splice.set_fields(body, edits, _PLACES)
-        return target, _strip_tools(body, edits.strip_tools) if edits.strip_tools else body
+        return target, gemini_tools.strip(body, edits.strip_tools) if edits.strip_tools else body
 
-    def read_event(self, endpoint: Endpoint, frame: Frame, seen: Observation) -> None:  # noqa: ARG002 - one format only
+    def read_event(self, endpoint: Endpoint, frame: Frame, seen: Observation) -> None:
         """See `ports.ProviderDialect`."""
         if not frame.data:
             return
         seen.events += 1
         value = loose.decode_object(frame.data)
         if value is None:
-            seen.unreadable += 1
+            seen.unreadable += frame.data != b"[DONE]"
+        elif endpoint.kind == INTERACTION or "event_type" in value:
+            gemini_interactions.read_event(value, seen)
         else:
             gemini_contents.read_response(value, seen)
 
@@ -139,6 +147,8 @@ class GeminiDialect:
         elif endpoint.kind == GENERATE:
             for part in loose.objects(value):
                 gemini_contents.read_response(part, seen)
+        elif isinstance(value, dict) and endpoint.kind == INTERACTION:
+            gemini_interactions.read_answer(value, seen)
         elif isinstance(value, dict):
             loose.read_resource(value, seen)
 
@@ -146,19 +156,19 @@ class GeminiDialect:
         """See `ports.ProviderDialect`."""
         return Respond(refusal.status, ((b"content-type", b"application/json; charset=UTF-8"),), _error_body(refusal))
 
-    def refuse_in_stream(self, endpoint: Endpoint, refusal: Refusal, framing: Framing) -> bytes:  # noqa: ARG002
+    def refuse_in_stream(self, endpoint: Endpoint, refusal: Refusal, framing: Framing) -> bytes:
         """See `ports.ProviderDialect` and rule 4."""
+        if endpoint.kind == INTERACTION and framing is Framing.SSE:
+            error = {"code": refusal.kind.value, "message": refusal.message}
+            return b"event: error\ndata: " + msgspec.json.encode({"event_type": "error", "error": error}) + b"\n\n"
         if framing is Framing.JSON_ARRAY:
             return b",\n" + _error_body(refusal) + b"\n]"
         return b"data: " + _error_body(refusal) + b"\n\n" if framing is Framing.SSE else b""
 
 
 def _error_body(refusal: Refusal) -> bytes:
-    error: dict[str, Any] = {"code": refusal.status, "message": refusal.message, "status": _STATUSES[refusal.status]}
     reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refusal.kind.value, "domain": "llmcp"}
-    error["details"] = [reason]
-    if refusal.kind is RefusalKind.BUDGET:
-        error["details"].append({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []})
+    error = {"code": refusal.status, "message": refusal.message, "status": _STATUSES[refusal.status], "details": [reason]}
     return msgspec.json.encode({"error": error})
 
 
@@ -177,7 +187,7 @@ def _usage_alone(body: bytes) -> object:
         return None
 
 
-def _spelling(fields: loose.Members, name: str, snake: str) -> str:
+def _spelling(fields: Members, name: str, snake: str) -> str:
     """Return which spelling of a member stands in the request. Raises MalformedRequestError for both."""
     if snake not in fields:
         return name
@@ -186,11 +196,16 @@ def _spelling(fields: loose.Members, name: str, snake: str) -> str:
     return snake
 
 
-def _read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
-    inner = fields.inner(_spelling(fields, "generateContentRequest", "generate_content_request"))
-    if list(inner.names()):
+def _read_request(endpoint: Endpoint, fields: Members) -> RequestFacts:
+    wrapped = _spelling(fields, "generateContentRequest", "generate_content_request")
+    if endpoint.kind == COUNT_TOKENS and fields.value(wrapped) is not None:
+        inner = fields.inner(wrapped)
         inner.once(_GOVERNED)
-        return _read_request(endpoint, inner)
+        return _facts(endpoint, inner)
+    return _facts(endpoint, fields)
+
+
+def _facts(endpoint: Endpoint, fields: Members) -> RequestFacts:
     texts = loose.Texts()
     gemini_contents.read_contents("system", fields.value(_spelling(fields, "systemInstruction", "system_instruction")), texts)
     turns = gemini_contents.read_contents("user", fields.value("contents"), texts)
@@ -215,70 +230,16 @@ def _read_request(endpoint: Endpoint, fields: loose.Members) -> RequestFacts:
     )
 
 
-def _batched(fields: loose.Members) -> list[dict[str, Any]]:
+def _edit_interaction(body: bytes, edits: RequestEdits) -> bytes:
+    body = splice.set_fields(body, edits, _INTERACTION_PLACES)
+    return splice.strip_named(body, edits.strip_tools, gemini_interactions.tool_name) if edits.strip_tools else body
+
+
+def _batched(fields: Members) -> list[dict[str, Any]]:
     """Return the requests of a batch that carries them inline."""
     batch = gemini_contents.respelled(loose.mapping(fields.value("batch")))
     source = gemini_contents.respelled(loose.mapping(batch.get("inputConfig")))
     return [loose.mapping(r.get("request")) for r in loose.objects(loose.mapping(source.get("requests")).get("requests"))]
-
-
-def _strip_tools(body: bytes, stripped: frozenset[str]) -> bytes:
-    """Take functions and built-in tools out, then what is left empty; a tool config that names one of them goes as well."""
-    try:
-        span = jsonspan.find(body, ("tools",))
-        if span is None:
-            return body
-        spans = jsonspan.elements(body, span.start) if body[span.start : span.start + 1] == b"[" else [span]
-        kept = [_strip_tool(body[s.start : s.end], stripped) for s in spans]
-        if all(new == body[s.start : s.end] for new, s in zip(kept, spans, strict=True)):
-            return body
-        gone = {i for i, new in enumerate(kept) if not new}
-        config = _tool_config(body)
-        names = loose.strings(config, opaque=frozenset())
-        drop: set[str] = set() if stripped.isdisjoint(names) else {"toolConfig", "tool_config"}
-        if len(gone) == len(spans):
-            return jsonspan.apply(body, jsonspan.remove_members(body, {"tools", "toolConfig", "tool_config"}))
-        # From the last one on, so that the spans before stay where they are.
-        for s, new in reversed([*zip(spans, kept, strict=True)]):
-            body = body[: s.start] + (new or body[s.start : s.end]) + body[s.end :]
-        if gone:
-            body = jsonspan.apply(body, jsonspan.remove_elements(body, span.start, gone))
-        return jsonspan.apply(body, jsonspan.remove_members(body, drop)) if drop else body
-    except ValueError:
-        raise splice.unreadable() from None
-
-
-def _strip_tool(tool: bytes, stripped: frozenset[str]) -> bytes:
-    """Return one tool without what is stripped of it; b'' where nothing is left."""
-    if tool[:1] != b"{":
-        return tool
-    gone: set[str] = set()
-    present = jsonspan.members(tool)
-    for member in reversed(present):
-        if gemini_contents.camel(member.key) != "functionDeclarations":
-            gone |= {member.key} if gemini_contents.camel(member.key) in stripped else set()
-            continue
-        if tool[member.value : member.value + 1] == b"[":
-            spans = jsonspan.elements(tool, member.value)
-            names = [loose.text(loose.mapping(loose.decode(tool[s.start : s.end])).get("name")) for s in spans]
-            dropped = {i for i, name in enumerate(names) if name in stripped}
-            if dropped and len(dropped) == len(spans):
-                gone.add(member.key)
-            elif dropped:
-                tool = jsonspan.apply(tool, jsonspan.remove_elements(tool, member.value, dropped))
-        elif loose.text(loose.mapping(loose.decode(tool[member.value : member.end])).get("name")) in stripped:
-            gone.add(member.key)
-    if gone and len(gone) == len({m.key for m in present}):
-        return b""
-    return jsonspan.apply(tool, jsonspan.remove_members(tool, gone)) if gone else tool
-
-
-def _tool_config(body: bytes) -> object:
-    for name in ("toolConfig", "tool_config"):
-        span = jsonspan.find(body, (name,))
-        if span is not None:
-            return loose.decode(body[span.start : span.end])
-    return None
 
 
 DIALECT = GeminiDialect()

@@ -64,7 +64,7 @@ def _read_part(role: str, part: object, into: loose.Texts) -> None:
         if kind == "functionCall":
             into.add_json(role, Channel.TOOL_ARGUMENTS, loose.mapping(value).get("args"))
         elif kind == "functionResponse":
-            into.add_all(role, Channel.TOOL_RESULT, loose.mapping(value).get("response"))
+            into.add_own(role, Channel.TOOL_RESULT, loose.mapping(value).get("response"))
             into.add_all(role, Channel.TOOL_RESULT, loose.mapping(value).get("parts"))
         elif kind == "codeExecutionResult":
             into.add_all(role, Channel.TOOL_RESULT, value)
@@ -113,7 +113,7 @@ def _read_candidate(position: int, candidate: dict[str, Any], seen: Observation)
 def _read_output_part(part: dict[str, Any], seen: Observation) -> None:
     text = loose.text(part.get("text"))
     if text:
-        seen.add_text(Channel.REASONING if part.get("thought") else Channel.TEXT, text)
+        loose.heard(seen, Channel.REASONING if part.get("thought") else Channel.TEXT, text)
     call = part.get("functionCall")
     if not isinstance(call, dict):
         return

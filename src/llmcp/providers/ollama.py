@@ -18,6 +18,7 @@ from llmcp.core.http import Respond
 from llmcp.core.messages import Channel, Operation, RequestFacts, ToolCall
 from llmcp.ports import Framing
 from llmcp.providers import loose, splice
+from llmcp.providers.members import Members
 from llmcp.providers.route import Route
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class OllamaDialect:
         """See `ports.ProviderDialect`."""
         if endpoint.kind == RESOURCE or not endpoint.inspectable:
             return loose.unread(endpoint, body)
-        fields = loose.Members(body)
+        fields = Members(body)
         fields.once_in_any_case(_GOVERNED)
         options = fields.inner("options")
         options.once(_GOVERNED_OPTIONS)
@@ -127,7 +128,7 @@ def tool_name(tool: dict[str, Any]) -> str:
     return loose.text(function.get("name")) or loose.text(tool.get("name")) or loose.text(tool.get("type"))
 
 
-def _read_texts(fields: loose.Members, texts: loose.Texts) -> int:
+def _read_texts(fields: Members, texts: loose.Texts) -> int:
     texts.add("system", Channel.TEXT, fields.value("system"))
     messages = [_folded(m) for m in loose.objects(fields.value("messages"))]
     for message in messages:
@@ -166,8 +167,8 @@ def _read_chunk(value: dict[str, Any], seen: Observation) -> None:
         return
     seen.model = seen.model or loose.text(value.get("model"))
     message = loose.mapping(value.get("message"))
-    seen.add_text(Channel.TEXT, loose.text(message.get("content")) or loose.text(value.get("response")))
-    seen.add_text(Channel.REASONING, loose.text(message.get("thinking")) or loose.text(value.get("thinking")))
+    loose.heard(seen, Channel.TEXT, loose.text(message.get("content")) or loose.text(value.get("response")))
+    loose.heard(seen, Channel.REASONING, loose.text(message.get("thinking")) or loose.text(value.get("thinking")))
     for call in loose.objects(message.get("tool_calls")):
         function = loose.mapping(call.get("function"))
         arguments = loose.json_text(function.get("arguments") or {})

@@ -48,7 +48,7 @@ def start(home: Home, asked: Asked) -> int:
             return code or 1
         document = status(home, wait_s=0)
         if document is not None and document["pid"] == child.pid:
-            print(  # noqa: T201 - this is the command's answer to a person
+            print(
                 f"llmcp is serving (pid {child.pid})\n  gateway   {document['gateway']}\n  admin     {document['admin']}\n"
                 f"  state     {document['state']}\n  log       {home.log_file}\n  stop it   llmcp stop",
                 file=sys.stderr,

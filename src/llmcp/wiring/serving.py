@@ -201,7 +201,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         write_private(home.admin_token, token + "\n")
         write_private(home.daemon_file, json.dumps({"pid": os.getpid(), "version": __version__, **state.urls}) + "\n")
         if not asked.log_to_file:
-            print(banner(state, [str(path) for path in loader.directories()]), file=sys.stderr, flush=True)  # noqa: T201
+            print(banner(state, [str(path) for path in loader.directories()]), file=sys.stderr, flush=True)
         # What was loaded lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
