@@ -336,11 +336,21 @@ class Effect(Protocol):
 class Vocabulary(Protocol):
     """What the policy language knows in this build: what the policy file's reader is given instead of imports."""
 
-    effects: Mapping[str, Effect]
-    unbuilt_effects: Mapping[str, str]
-    """Effects of the contract that this version lacks, each with a sentence on what to do instead (may be empty)."""
-    providers: frozenset[str]
-    compiler: ConditionCompiler
+    @property
+    def effects(self) -> Mapping[str, Effect]:
+        """The effects of this build, by name."""
+
+    @property
+    def unbuilt_effects(self) -> Mapping[str, str]:
+        """Effects of the contract that this version lacks, each with a sentence on what to do instead (may be empty)."""
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """The names of all providers; as a prefix they are removed from model names."""
+
+    @property
+    def compiler(self) -> ConditionCompiler:
+        """The condition language."""
 
     def canonical_model(self, provider: str, model: str) -> str:
         """Return the catalog's canonical id of `model`, or `model` itself."""

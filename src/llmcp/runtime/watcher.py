@@ -17,25 +17,21 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
 _QUIET_MS = 100
 _BURST_MS = 1000
-_SUFFIXES = frozenset({".yaml", ".yml"})
 
 log = logging.getLogger("llmcp.watcher")
 
 
-def fingerprint(directories: Sequence[Path], files: Sequence[Path] = ()) -> bytes:
-    """Hash names and contents of the YAML files below `directories` and of `files`. What cannot be read hashes as its error."""
+def fingerprint(directories: Sequence[Path], files: Iterable[Path]) -> bytes:
+    """Hash names and contents of `files`, and which of `directories` are there. What cannot be read hashes as its error."""
     digest = hashlib.sha256()
-    found = [*files]
     for directory in directories:
-        with contextlib.suppress(OSError):
-            found.extend(path for path in directory.rglob("*") if path.suffix in _SUFFIXES and not _hidden(path, directory))
         digest.update(b"d" if directory.is_dir() else b"-")
-    for path in sorted(found):
+    for path in sorted(files):
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -45,24 +41,19 @@ def fingerprint(directories: Sequence[Path], files: Sequence[Path] = ()) -> byte
     return digest.digest()
 
 
-def _hidden(path: Path, directory: Path) -> bool:
-    """Tell whether a dot hides the file or a folder on the way: editors' leftovers, an orchestrator's `..data` copies."""
-    return any(part.startswith(".") for part in path.relative_to(directory).parts)
-
-
 class Watcher:
-    """See the module's rules. `directories` is asked anew each time, because a reload may name others."""
+    """See the module's rules. `directories` and `files` are asked anew each time; `files` says whose content counts."""
 
     def __init__(
         self,
         *,
         directories: Callable[[], Sequence[Path]],
-        files: Sequence[Path],
+        files: Callable[[], Iterable[Path]],
         poll_s: Callable[[], float],
         changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._directories = directories
-        self._files = tuple(files)
+        self._files = files
         self._poll_s = poll_s
         self._changed = changed
         self._seen = b""
@@ -70,7 +61,7 @@ class Watcher:
 
     def prime(self) -> None:
         """Take the files as they are now for known. Call it before they are loaded."""
-        self._seen = fingerprint(self._directories(), self._files)
+        self._seen = self._look()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -81,10 +72,13 @@ class Watcher:
     async def check(self) -> None:
         """Look once; call `changed` if something differs."""
         async with self._lock:
-            now = await asyncio.to_thread(fingerprint, self._directories(), self._files)
+            now = await asyncio.to_thread(self._look)
             if now != self._seen:
                 self._seen = now
                 await self._changed()
+
+    def _look(self) -> bytes:
+        return fingerprint(self._directories(), self._files())
 
     async def _poll(self) -> None:
         while True:

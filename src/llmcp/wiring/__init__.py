@@ -7,6 +7,7 @@ Rules:
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,28 +44,26 @@ def policy_directories(of: Home, settings: Settings) -> tuple[Path, ...]:
 
 
 def load_policies(paths: Sequence[Path] = ()) -> LoadResult:
-    """Read and check policies: of `paths`, else of the project here, else of the home. Raises: SettingsError."""
-    import sys
-
+    """Read and check policies: those at `paths`, else those of the project's `llmcp.yaml` here, else the home's."""
     from llmcp.config import project
-    from llmcp.control import policies
-    from llmcp.wiring.compiling import vocabulary_of
+    from llmcp.wiring import compiling
 
-    of = home()
-    settings = load_settings(of)
-    here = project.read(Path.cwd(), home_file=of.settings_file)
-    for note in here.notes:
-        print(note, file=sys.stderr)
-    asked = tuple(paths) or here.policies or tuple(path for path in policy_directories(of, settings) if path.exists())
-    return policies.load(asked, vocabulary_of(settings), now())
+    the_home = home()
+    settings = load_settings(the_home)
+    if not paths:
+        said = project.read(Path.cwd(), home_file=the_home.settings_file)
+        for note in said.notes:
+            print(note, file=sys.stderr)  # noqa: T201 - a note to the person, beside the data
+        paths = said.policies or compiling.paths_of(the_home, settings)
+    return compiling.read_policies(paths, settings, now())
 
 
 def policy_program(loaded: LoadResult) -> PolicyProgram:
     """Compile policies that loaded without an error."""
     from llmcp.engine.revision_builder import build_revision
-    from llmcp.wiring.compiling import vocabulary_of
+    from llmcp.wiring import compiling
 
-    return build_revision(loaded.policies, "", vocabulary_of(load_settings(home()))).policies
+    return build_revision(loaded.policies, "", compiling.vocabulary(load_settings(home()))).policies
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Keeps a copy of the policy files of the last good revision, for a restart in front of broken ones.
+"""Keeps the texts of the last good revision's policies, for a restart in front of broken files.
 
 Rules:
 1. A copy is complete before the pointer names it; a crash in between leaves the former copy in place.
-2. Copies keep the layout of their directories, so that they are read by the same reader as the originals.
+2. What is kept is what was read, not what the files hold by now.
 3. A copy holds policies only: nothing secret stands in a policy, and the files are 0600 all the same.
 """
 
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from llmcp.config.home import make_private, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
-_SUFFIXES = frozenset({".yaml", ".yml"})
 _POINTER = "current.json"
 
 
@@ -29,8 +28,8 @@ class LastGood:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def save(self, revision: str, directories: Sequence[Path], policies: int) -> None:
-        """Copy the YAML files of `directories` as those of `revision`. Raises: OSError."""
+    def save(self, revision: str, texts: Iterable[str], policies: int) -> None:
+        """Keep `texts` as those of `revision`. Raises: OSError."""
         name = "".join(c for c in revision if c.isalnum())
         if self._read().get("name") == name:
             return
@@ -38,16 +37,9 @@ class LastGood:
         copy = self._root / name
         shutil.rmtree(copy, ignore_errors=True)
         make_private(copy)
-        for number, directory in enumerate(directories):
-            target = copy / str(number)
-            make_private(target)
-            for path in sorted(directory.rglob("*")):
-                inside = path.relative_to(directory)
-                if path.suffix in _SUFFIXES and path.is_file() and not any(part.startswith(".") for part in inside.parts):
-                    into = target / inside
-                    into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                    write_private(into, path.read_text(encoding="utf-8"))
-        write_private(self._root / _POINTER, json.dumps({"name": name, "policies": policies, "parts": len(directories)}))
+        for number, text in enumerate(texts):
+            write_private(copy / f"{number:05}.yaml", text)
+        write_private(self._root / _POINTER, json.dumps({"name": name, "policies": policies}))
         for other in self._root.iterdir():
             if other.is_dir() and other.name != name:
                 shutil.rmtree(other, ignore_errors=True)
@@ -57,14 +49,11 @@ class LastGood:
         number = self._read().get("policies", 0)
         return number if isinstance(number, int) else 0
 
-    def directories(self) -> tuple[Path, ...]:
-        """Return the copied directories, or () where there is no copy."""
-        pointer = self._read()
-        name, parts = pointer.get("name"), pointer.get("parts")
-        if not isinstance(name, str) or not isinstance(parts, int):
-            return ()
-        found = tuple(self._root / name / str(number) for number in range(parts))
-        return found if all(path.is_dir() for path in found) else ()
+    def directory(self) -> Path | None:
+        """Return where the copy is, or None."""
+        name = self._read().get("name")
+        path = self._root / name if isinstance(name, str) and name else None
+        return path if path is not None and path.is_dir() else None
 
     def _read(self) -> dict[str, object]:
         with contextlib.suppress(OSError, ValueError):

@@ -2,9 +2,8 @@
 
 Rules:
 1. Nothing is put in force unless all of it loads; what is wrong comes back as problems with file and line.
-2. From at least one policy to none is an error unless `policies.allow_empty`; so is a directory that was named and is not there.
+2. From at least one policy to none is an error unless `policies.allow_empty`, also across a restart.
 3. At the first load broken policies are answered with the last good ones, if a copy of them was kept.
-4. The copy is made only when the files did not change while they were read.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from llmcp.plugins import dialect_families
 from llmcp.providers.catalog import load_catalog
 from llmcp.providers.surface import CatalogSurface
 from llmcp.runtime.state import Loaded, Problem
-from llmcp.runtime.watcher import fingerprint
 from llmcp.wiring import policy_directories
-from llmcp.wiring.compiling import compile_policies
+from llmcp.wiring.compiling import compile_policies, files_of, paths_of
 from llmcp.wiring.settings import Flag, read_settings
 
 if TYPE_CHECKING:
@@ -65,6 +63,10 @@ class Loader:
         """Return the directories that policies are read from."""
         return policy_directories(self._home, self.settings)
 
+    def files(self) -> list[Path]:
+        """Return the files whose content counts: the policies as they are now, and the settings."""
+        return [*files_of(self._home, self.settings), self._home.settings_file]
+
     def __call__(self) -> Loaded:
         """Load once."""
         first = self._policies is None
@@ -73,28 +75,22 @@ class Loader:
             surface = self._surface(settings)
         except LlmcpError as error:
             return Loaded(None, (self._settings_problem(error),))
-        directories = policy_directories(self._home, settings)
-        before = fingerprint(directories)
-        missing = self._missing(settings, directories)
-        compiled = compile_policies(directories, settings, self._now())
-        problems = missing + compiled.problems
+        compiled = compile_policies(paths_of(self._home, settings), settings, self._now())
+        problems = compiled.problems
         if not problems and not compiled.policies and not settings.policies.allow_empty and self._had_policies():
-            problems = (
-                Problem(str(directories[0]), 0, "there are no policies any more; set `policies.allow_empty` if that is meant"),
-            )
+            problems = (self._emptied(settings),)
         if problems or compiled.revision is None:
             return self._fall_back(settings, surface, problems) if first else Loaded(None, problems)
         self._accept(settings)
         self._policies = compiled.policies
-        if fingerprint(directories) == before:
-            self._keep(compiled, directories)
+        self._keep(compiled)
         return Loaded(self._plane(settings, surface, compiled), (), compiled.policies)
 
     def _fall_back(self, settings: Settings, surface: CatalogSurface, problems: tuple[Problem, ...]) -> Loaded:
-        kept = self._last_good.directories()
-        if not kept:
+        kept = self._last_good.directory()
+        if kept is None:
             return Loaded(None, problems)
-        compiled = compile_policies(kept, settings, self._now())
+        compiled = compile_policies((kept,), settings, self._now())
         if compiled.revision is None or compiled.problems or not compiled.policies:
             return Loaded(None, problems)
         self._accept(settings)
@@ -125,16 +121,16 @@ class Loader:
     def _had_policies(self) -> bool:
         return bool(self._policies) if self._policies is not None else self._last_good.policies() > 0
 
-    def _missing(self, settings: Settings, directories: Sequence[Path]) -> tuple[Problem, ...]:
-        if not settings.policies.paths:
-            return ()
-        return tuple(Problem(str(path), 0, "no such directory") for path in directories if not path.is_dir())
+    def _emptied(self, settings: Settings) -> Problem:
+        directory = policy_directories(self._home, settings)[0]
+        why = "P401: no policy is left; set `policies.allow_empty` if that is meant"
+        return Problem(str(directory), 1, why)
 
-    def _keep(self, compiled: Compiled, directories: Sequence[Path]) -> None:
+    def _keep(self, compiled: Compiled) -> None:
         if compiled.revision is None:
             return
         try:
-            self._last_good.save(compiled.revision.id, [path for path in directories if path.is_dir()], compiled.policies)
+            self._last_good.save(compiled.revision.id, compiled.texts.values(), compiled.policies)
         except OSError as error:
             log.warning("last_good_not_kept", extra={"fields": {"why": error.strerror or type(error).__name__}})
 

@@ -123,7 +123,7 @@ def check_exposure(settings: Settings, *, insecure: bool) -> None:
         return
     raise UsageError(
         f"will not listen on {settings.listen.host}",
-        why="beyond loopback a listener needs virtual keys and TLS, which are not supported in this version",
+        why="beyond loopback a listener needs `auth.require_virtual_key` and TLS; virtual keys and TLS are not supported in this version",
         fix="listen on 127.0.0.1 behind a proxy that has both, or say `--insecure`",
         code="exposed",
     )
@@ -191,7 +191,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     settler.watch_connections(gateway, pool)
     watcher = Watcher(
         directories=loader.directories,
-        files=(home.settings_file,),
+        files=loader.files,
         poll_s=lambda: loader.settings.policies.poll_s,
         changed=daemon.reload,
     )
