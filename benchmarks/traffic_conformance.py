@@ -4,8 +4,10 @@ Rules:
 1. The upstream is the replay tool, the gateway is the real `llmcp serve` in a home of its own, the client is a raw socket.
 2. A body agrees when, after content decoding, it is byte for byte what the upstream sent; a status when it is the same.
 3. A record is found by the response's `x-llmcp-decision-id` and compared with the recording's `expect`, converted to llmcp's
-   conventions (see `traffic.py`).
-4. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
+   conventions (see `traffic.py`). An exchange *agrees*, *reads more* (the reader read nothing there and the bytes have it) or
+   *disagrees*.
+4. The path that the upstream received is compared with the recorded one; recordings made through another base path are listed.
+5. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
 
 Run: `benchmarks/traffic_conformance.py [--chunking all] [--gzip] [--limit N] [--provider P] [--json]`. Exit code 1 when anything
 disagrees.
@@ -23,13 +25,14 @@ import tempfile
 import time
 import zlib
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httptools
 from processes import ROOT, Gateway, end, free_port, gateway
-from traffic import CHUNKINGS, Exchange, disagreements, exchanges, prefix
+from traffic import CHUNKINGS, Difference, Exchange, differences, exchanges, expected_path, forwarded_path, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,11 +165,11 @@ async def _send_all(
 
 
 @contextlib.contextmanager
-def replay(tool: Path, data: Path) -> Iterator[int]:
-    """Run the replaying upstream; yield its port."""
+def replay(tool: Path, data: Path, log: Path) -> Iterator[int]:
+    """Run the replaying upstream, which logs what it receives; yield its port."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, str(tool), "--port", str(port), str(data)],
+        [sys.executable, str(tool), "--port", str(port), "--log", str(log), str(data)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -185,10 +188,11 @@ def provider_settings(home: Path, chosen: list[Exchange], upstream: str) -> dict
     with tempfile.TemporaryDirectory() as scratch:
         probe = Gateway(Path(scratch), None, _environ(Path(scratch)), "")  # type: ignore[arg-type]
         listed = json.loads(probe.cli("provider", "list", "--json"))
-    rows = listed if isinstance(listed, list) else listed.get("providers", [])
-    catalog = {row["name"] if isinstance(row, dict) else str(row) for row in rows}
-    settings = {f"PROVIDERS__{name.upper().replace('-', '_')}__BASE_URL": upstream for name in sorted(catalog)}
-    others = sorted({prefix(e.raw["provider"]) for e in chosen} - catalog)
+    rows: list[dict[str, Any]] = listed if isinstance(listed, list) else listed["providers"]
+    # The catalog's own base path stays, so that the upstream receives the path that the provider would.
+    catalog = {row["name"]: urlsplit(row["base_url"]).path.rstrip("/") for row in rows}
+    settings = {f"PROVIDERS__{name.upper().replace('-', '_')}__BASE_URL": upstream + path for name, path in catalog.items()}
+    others = sorted({prefix(e.raw["provider"]) for e in chosen} - set(catalog))
     if others:
         home.mkdir(parents=True, exist_ok=True)
         lines = ["providers:"]
@@ -218,53 +222,75 @@ def read_records(running: Gateway, wanted: set[str], timeout_s: float = 15) -> d
 def judge(
     chosen: list[Exchange], answers: dict[str, Answer], records: dict[str, dict[str, Any]], chunking: str
 ) -> dict[str, Any]:
-    """Compare everything; returns agreement per provider and api, and each disagreement."""
+    """Compare everything; returns the three counts per provider and api, and each difference."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
-    found = []
-
-    def differ(exchange: Exchange, what: str, want: Any, got: Any) -> None:
-        rows[exchange.label][f"{what} differs"] += 1
-        found.append({"id": exchange.raw["id"], "row": exchange.label, "field": what, "expected": want, "got": got})
-
+    found: list[dict[str, Any]] = []
     for exchange in chosen:
-        row, answer = rows[exchange.label], answers[exchange.raw["id"]]
-        before = len(found)
-        row["exchanges"] += 1
-        if answer.problem:
-            differ(exchange, "answer", "an answer", answer.problem)
-        elif answer.status != exchange.raw["status"]:
-            differ(exchange, "status", exchange.raw["status"], f"{answer.status} {answer.body[:200]!r}")
-        elif (want := exchange.response_body(chunking)) != (got := answer.decoded()):
-            at = next((i for i, (x, y) in enumerate(zip(want, got, strict=False)) if x != y), min(len(want), len(got)))
-            differ(
-                exchange, "body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}"
-            )
+        answer = answers[exchange.raw["id"]]
+        seen = [*_wire_differences(exchange, answer, chunking)]
         record = records.get(answer.headers.get("x-llmcp-decision-id", ""))
         if record is None:
-            differ(exchange, "record", "a record", answer.headers.get("x-llmcp-decision-id") or "no decision id")
+            seen.append(Difference("record", "a record", answer.headers.get("x-llmcp-decision-id") or "no decision id"))
         else:
-            for what, want_value, got_value in disagreements(exchange.raw, record):
-                differ(exchange, what, want_value, got_value)
-        row["agree"] += len(found) == before
-    return {"chunking": chunking, "rows": {k: dict(v) for k, v in sorted(rows.items())}, "disagreements": found}
+            seen += differences(exchange.raw, record)
+        row = rows[exchange.label]
+        row["exchanges"] += 1
+        row["disagree" if any(not d.more for d in seen) else "more" if seen else "agree"] += 1
+        found += [{"id": exchange.raw["id"], "row": exchange.label, **asdict(d)} for d in seen]
+    return {"chunking": chunking, "rows": {k: dict(v) for k, v in sorted(rows.items())}, "differences": found}
 
 
-def text_report(result: dict[str, Any], *, seconds: float, shown: int) -> str:
+def _wire_differences(exchange: Exchange, answer: Answer, chunking: str) -> Iterator[Difference]:
+    """Compare what the client received: an answer, its status, its bytes."""
+    want, got = exchange.response_body(chunking), answer.decoded()
+    if answer.problem:
+        yield Difference("answer", "an answer", answer.problem)
+    elif answer.status != exchange.raw["status"]:
+        yield Difference("status", exchange.raw["status"], f"{answer.status} {answer.body[:200]!r}")
+    elif want != got:
+        at = next((i for i, (x, y) in enumerate(zip(want, got, strict=False)) if x != y), min(len(want), len(got)))
+        yield Difference(
+            "body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}"
+        )
+
+
+def compare_paths(chosen: list[Exchange], log: Path) -> dict[str, Any]:
+    """Compare the paths in the upstream's log with the recorded ones."""
+    received = {entry["id"]: entry["path"] for entry in map(json.loads, log.read_text().splitlines()) if entry.get("id")}
+    pairs = [(e, expected_path(e.raw), forwarded_path(received.get(e.raw["id"], ""))) for e in chosen]
+    others = Counter((e.raw["provider"], want.partition("?")[0], got) for e, want, got in pairs if want != got)
+    return {"same": sum(want == got for _, want, got in pairs), "other": sorted((*key, n) for key, n in others.items())}
+
+
+def text_report(result: dict[str, Any], *, shown: int) -> str:
     """Render one chunking's result."""
-    total = sum(r["exchanges"] for r in result["rows"].values())
-    agree = sum(r["agree"] for r in result["rows"].values())
-    lines = [f"## {result['chunking']}: {agree} of {total} exchanges agree ({seconds:.0f} s)", ""]
-    lines += ["| provider, api | exchanges | agree | differs in |", "|---|---|---|---|"]
-    for label, row in result["rows"].items():
-        rest = ", ".join(f"{k.removesuffix(' differs')} {v}" for k, v in sorted(row.items()) if k.endswith("differs"))
-        lines.append(f"| {label} | {row['exchanges']} | {row['agree']} | {rest} |")
-    lines.append("")
-    lines += [
-        f"- `{d['id']}` {d['row']}: {d['field']}: expected {d['expected']!r}, got {d['got']!r}"
-        for d in result["disagreements"][:shown]
+    rows, found = result["rows"], result["differences"]
+    sums: Counter[str] = sum((Counter(row) for row in rows.values()), Counter())
+    lines = [
+        f"## {result['chunking']}{' gzip' if result['gzip'] else ''}: of {sums['exchanges']} exchanges {sums['agree']} agree, "
+        f"{sums['more']} read more, {sums['disagree']} disagree ({result['seconds']:.0f} s)",
+        "",
+        "| provider, api | exchanges | agree | reads more | disagree | in |",
+        "|---|---|---|---|---|---|",
     ]
-    if len(result["disagreements"]) > shown:
-        lines.append(f"- … and {len(result['disagreements']) - shown} more (`--json` has all)")
+    for label, row in rows.items():
+        fields = ", ".join(sorted({d["field"] for d in found if d["row"] == label}))
+        lines.append(f"| {label} | {row['exchanges']} | {row.get('agree', 0)} | {row.get('more', 0)} | {row.get('disagree', 0)} | {fields} |")
+    found = sorted(found, key=lambda d: d["more"])
+    lines += [""] + [
+        f"- {'reads more' if d['more'] else 'DISAGREES'} `{d['id']}` {d['row']}: {d['field']}: "
+        f"expected {d['expected']!r}, got {d['recorded']!r}"
+        for d in found[:shown]
+    ]
+    if len(found) > shown:
+        lines.append(f"- … and {len(found) - shown} more (`--json` has all)")
+    return "\n".join(lines) + "\n"
+
+
+def paths_report(paths: dict[str, Any]) -> str:
+    """Render the comparison of paths."""
+    lines = [f"## Paths forwarded: {paths['same']} as recorded, {sum(row[3] for row in paths['other'])} otherwise", ""]
+    lines += [f"- {provider}: recorded `{want}`, forwarded `{got}` ({n})" for provider, want, got, n in paths["other"]]
     return "\n".join(lines) + "\n"
 
 
@@ -274,8 +300,10 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     chosen = [e for e in chosen if not args.id or e.raw["id"] in args.id][: args.limit or None]
     modes = CHUNKINGS if args.chunking == "all" else (args.chunking,)
     results = []
-    with replay(args.tool, args.data) as port, tempfile.TemporaryDirectory(prefix="llmcp-traffic-") as scratch:
-        home, policies = Path(scratch) / "home", Path(scratch) / "policies"
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="llmcp-traffic-"))
+        home, policies, log = Path(scratch) / "home", Path(scratch) / "policies", Path(scratch) / "upstream.jsonl"
+        port = stack.enter_context(replay(args.tool, args.data, log))
         policies.mkdir()
         (policies / "watch-only.yaml").write_text(_ALLOW_ALL)
         settings = provider_settings(home, chosen, f"http://127.0.0.1:{port}")
@@ -285,10 +313,13 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
                 sent = asyncio.run(_send_all(chosen, running.port, chunking=mode, zipped=args.gzip))
                 ids = {a.headers["x-llmcp-decision-id"] for a in sent.values() if "x-llmcp-decision-id" in a.headers}
                 result = judge(chosen, sent, read_records(running, ids), mode)
-                result["seconds"] = round(time.monotonic() - began, 1)
+                result |= {"seconds": round(time.monotonic() - began, 1), "gzip": args.gzip}
                 results.append(result)
                 if not args.json:
-                    print(text_report(result, seconds=result["seconds"], shown=args.show), flush=True)
+                    print(text_report(result, shown=args.show), flush=True)
+            results[-1]["paths"] = compare_paths(chosen, log)
+            if not args.json:
+                print(paths_report(results[-1]["paths"]), flush=True)
             if running.process.poll() is not None:
                 msg = "the gateway ended during the run"
                 raise RuntimeError(msg)
@@ -304,7 +335,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--provider", default="")
     parser.add_argument("--id", action="append", default=[])
-    parser.add_argument("--show", type=int, default=60, help="how many disagreements to print")
+    parser.add_argument("--show", type=int, default=60, help="how many differences to print")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--required", action="store_true", help="missing recordings are a failure")
     args = parser.parse_args()
@@ -314,7 +345,7 @@ def main() -> None:
     results = run(args)
     if args.json:
         print(json.dumps(results, indent=1))
-    sys.exit(1 if any(r["disagreements"] for r in results) else 0)
+    sys.exit(1 if any(not d["more"] for r in results for d in r["differences"]) else 0)
 
 
 if __name__ == "__main__":
