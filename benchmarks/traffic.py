@@ -1,14 +1,15 @@
 """A recorded exchange as it goes through the gateway: where it is sent, what comes back, what its record must say.
 
 Rules:
-1. A recorded URL is mapped to the gateway's native path of its provider; the replaying upstream finds the recording by the
-   `x-replay-id` header, so only what the gateway reads of a path has to be right.
+1. A recorded URL is mapped to the gateway's native path of its provider: `/v1/…` below the prefix where the catalog says what that
+   becomes, the recorded path where it was recorded below another base. The replaying upstream finds the recording by the
+   `x-replay-id` header; what it received is compared afterwards (rule 6).
 2. Headers are the recorded ones, less framing and what belongs to a connection, plus a made-up credential of the provider's form.
 3. The expected body is what the replaying upstream sends: the recorded bytes, with line ends rewritten under `crlf`.
 4. Expected token counts follow the record's meaning: input is the total with cache reads and writes, output includes reasoning.
 5. Where the independent reader read nothing and the record says something, the record *reads more*: that is no disagreement, but
    only if what it says stands in the recorded bytes.
-6. The path that the upstream received is the recorded one, unless the recording was made through another base path.
+6. The path that the upstream received is the recorded one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ CHUNKINGS = ("random", "utf8", "crlf", "byte", "line", "event", "whole")
 # Recorded provider → the prefix it has in the gateway, where the two names differ.
 _PREFIX = {"openai-codex": "codex", "local": "vllm", "vercel-gateway": "vercel"}
 _NATIVE = {"openai", "anthropic", "gemini", "bedrock", "vertex", "azure", "cohere"}
+# Recorded below another base path than the catalog's: sent as recorded, which the gateway leaves as it is.
+_AS_RECORDED = {"bedrock-mantle", "deepseek", "huggingface", "local", "perplexity"}
+_OTHER_BASE = ("/api/coding/",)
 _NOT_SENT = {
     "content-length",
     "transfer-encoding",
@@ -84,13 +88,13 @@ def prefix(provider: str) -> str:
 def target(provider: str, url: str) -> str:
     """Map a recorded URL to the gateway."""
     parts = urlsplit(url)
-    path = quote(parts.path.replace("<", "").replace(">", ""), safe="/%:@!$&'()*+,;=~-._")
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
     query = "&".join(p for p in parts.query.split("&") if p and not p.startswith("key="))
     query = f"?{quote(query, safe='=&%:/,.-_~+')}" if query else ""
     if provider == "azure":
         resource = re.sub(r"[^a-z0-9-]", "", parts.netloc.split(".")[0].lower()) or "res"
         return f"/azure/{resource}{path}{query}"
-    if provider in _NATIVE:
+    if provider in _NATIVE | _AS_RECORDED or path.startswith(_OTHER_BASE):
         return f"/{prefix(provider)}{path}{query}"
     tail = _TAIL.search(path)
     known = tail.group(0) if tail else path
@@ -173,7 +177,7 @@ def expected_path(raw: dict[str, Any]) -> str:
     """Return the path and query that the upstream should receive, in the form of `forwarded_path`."""
     parts = urlsplit(raw["url"])
     query = "&".join(p for p in parts.query.split("&") if p and not p.startswith("key="))
-    return forwarded_path(parts.path.replace("<", "").replace(">", "") + (f"?{query}" if query else ""))
+    return forwarded_path(parts.path + (f"?{query}" if query else ""))
 
 
 def forwarded_path(target: str) -> str:

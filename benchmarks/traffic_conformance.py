@@ -6,7 +6,8 @@ Rules:
 3. A record is found by the response's `x-llmcp-decision-id` and compared with the recording's `expect`, converted to llmcp's
    conventions (see `traffic.py`). An exchange *agrees*, *reads more* (the reader read nothing there and the bytes have it) or
    *disagrees*.
-4. The path that the upstream received is compared with the recorded one; recordings made through another base path are listed.
+4. The path that the upstream received is compared with the recorded one; then everything is sent once more without naming its
+   recording, and the upstream must know it by method, path and body alone.
 5. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
 
 Run: `benchmarks/traffic_conformance.py [--chunking all] [--gzip] [--limit N] [--provider P] [--json]`. Exit code 1 when anything
@@ -119,11 +120,13 @@ class Caller(asyncio.Protocol):
             self._done.set_result(self._answer)
 
 
-def request_bytes(exchange: Exchange, *, port: int, chunking: str, zipped: bool) -> bytes:
-    """Write the request as it goes to the gateway."""
+def request_bytes(exchange: Exchange, *, port: int, chunking: str, zipped: bool, named: bool) -> bytes:
+    """Write the request as it goes to the gateway. Where it is not `named`, the upstream must know it by its path and body."""
     lines = [f"{exchange.method} {exchange.target} HTTP/1.1", f"host: 127.0.0.1:{port}"]
     lines += [f"{name}: {value}" for name, value in exchange.headers]
-    lines += [f"x-replay-id: {exchange.raw['id']}", f"x-replay-chunking: {chunking}", "accept-encoding: gzip"]
+    lines += [f"x-replay-chunking: {chunking}", "accept-encoding: gzip"]
+    if named:
+        lines.append(f"x-replay-id: {exchange.raw['id']}")
     if zipped:
         lines.append("x-replay-gzip: 1")
     if exchange.body or exchange.method not in {"GET", "DELETE", "HEAD"}:
@@ -136,7 +139,8 @@ async def _send_all(
     port: int,
     *,
     chunking: str,
-    zipped: bool,
+    zipped: bool = False,
+    named: bool = True,
     workers: int = 8,
 ) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
@@ -148,7 +152,7 @@ async def _send_all(
         for exchange in waiting:
             if caller is None or caller.transport.is_closing():
                 _, caller = await loop.create_connection(Caller, "127.0.0.1", port)
-            payload = request_bytes(exchange, port=port, chunking=chunking, zipped=zipped)
+            payload = request_bytes(exchange, port=port, chunking=chunking, zipped=zipped, named=named)
             try:
                 answer = await asyncio.wait_for(caller.call(payload), 60)
             except TimeoutError:
@@ -249,9 +253,7 @@ def _wire_differences(exchange: Exchange, answer: Answer, chunking: str) -> Iter
         yield Difference("status", exchange.raw["status"], f"{answer.status} {answer.body[:200]!r}")
     elif want != got:
         at = next((i for i, (x, y) in enumerate(zip(want, got, strict=False)) if x != y), min(len(want), len(got)))
-        yield Difference(
-            "body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}"
-        )
+        yield Difference("body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}")
 
 
 def compare_paths(chosen: list[Exchange], log: Path) -> dict[str, Any]:
@@ -262,20 +264,26 @@ def compare_paths(chosen: list[Exchange], log: Path) -> dict[str, Any]:
     return {"same": sum(want == got for _, want, got in pairs), "other": sorted((*key, n) for key, n in others.items())}
 
 
+def verdict(sums: Counter[str]) -> str:
+    """Word the three counts."""
+    return f"of {sums['exchanges']} exchanges {sums['agree']} agree, {sums['more']} read more, {sums['disagree']} disagree"
+
+
 def text_report(result: dict[str, Any], *, shown: int) -> str:
     """Render one chunking's result."""
     rows, found = result["rows"], result["differences"]
     sums: Counter[str] = sum((Counter(row) for row in rows.values()), Counter())
     lines = [
-        f"## {result['chunking']}{' gzip' if result['gzip'] else ''}: of {sums['exchanges']} exchanges {sums['agree']} agree, "
-        f"{sums['more']} read more, {sums['disagree']} disagree ({result['seconds']:.0f} s)",
+        f"## {result['chunking']}{' gzip' if result['gzip'] else ''}: {verdict(sums)} ({result['seconds']:.0f} s)",
         "",
         "| provider, api | exchanges | agree | reads more | disagree | in |",
         "|---|---|---|---|---|---|",
     ]
     for label, row in rows.items():
         fields = ", ".join(sorted({d["field"] for d in found if d["row"] == label}))
-        lines.append(f"| {label} | {row['exchanges']} | {row.get('agree', 0)} | {row.get('more', 0)} | {row.get('disagree', 0)} | {fields} |")
+        lines.append(
+            f"| {label} | {row['exchanges']} | {row.get('agree', 0)} | {row.get('more', 0)} | {row.get('disagree', 0)} | {fields} |"
+        )
     found = sorted(found, key=lambda d: d["more"])
     lines += [""] + [
         f"- {'reads more' if d['more'] else 'DISAGREES'} `{d['id']}` {d['row']}: {d['field']}: "
@@ -287,9 +295,19 @@ def text_report(result: dict[str, Any], *, shown: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def matches(chosen: list[Exchange], answers: dict[str, Answer]) -> dict[str, Any]:
+    """Tell by what the upstream knew the requests that did not name their recording: method, path and body, or less."""
+    rows = [(answers[e.raw["id"]].headers.get("x-replay-match", "no answer"), e.raw) for e in chosen]
+    others = sorted((match, raw["provider"], raw["api"], raw["id"]) for match, raw in rows if match != "exact")
+    return {"exact": len(rows) - len(others), "other": others}
+
+
 def paths_report(paths: dict[str, Any]) -> str:
     """Render the comparison of paths."""
-    lines = [f"## Paths forwarded: {paths['same']} as recorded, {sum(row[3] for row in paths['other'])} otherwise", ""]
+    known = paths["matches"]
+    lines = [f"## Requests known by method, path and body alone: {known['exact']}, otherwise {len(known['other'])}", ""]
+    lines += [f"- {match}: `{key}` {provider} {api}" for match, provider, api, key in known["other"][:20]]
+    lines += ["", f"## Paths forwarded: {paths['same']} as recorded, {sum(row[3] for row in paths['other'])} otherwise"]
     lines += [f"- {provider}: recorded `{want}`, forwarded `{got}` ({n})" for provider, want, got, n in paths["other"]]
     return "\n".join(lines) + "\n"
 
@@ -317,7 +335,9 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
                 results.append(result)
                 if not args.json:
                     print(text_report(result, shown=args.show), flush=True)
-            results[-1]["paths"] = compare_paths(chosen, log)
+            paths = compare_paths(chosen, log)
+            unnamed = asyncio.run(_send_all(chosen, running.port, chunking="whole", named=False))
+            results[-1]["paths"] = paths | {"matches": matches(chosen, unnamed)}
             if not args.json:
                 print(paths_report(results[-1]["paths"]), flush=True)
             if running.process.poll() is not None:
@@ -345,7 +365,9 @@ def main() -> None:
     results = run(args)
     if args.json:
         print(json.dumps(results, indent=1))
-    sys.exit(1 if any(not d["more"] for r in results for d in r["differences"]) else 0)
+    wrong = [d for r in results for d in r["differences"] if not d["more"]]
+    paths = results[-1]["paths"]
+    sys.exit(1 if wrong or paths["other"] or paths["matches"]["other"] else 0)
 
 
 if __name__ == "__main__":
