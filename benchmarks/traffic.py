@@ -65,6 +65,11 @@ class Exchange:
         """Provider and api, the row it is counted in."""
         return f"{self.raw['provider']} {self.raw['api']}"
 
+    def damaged(self, chunking: str) -> bool:
+        """Tell whether the upstream damages this response: rewritten line ends break the frames of a binary event stream."""
+        binary = "eventstream" in self.raw["response_headers"].get("content-type", "")
+        return chunking == "crlf" and binary and self.response_body("crlf") != self.response_body("whole")
+
     def response_body(self, chunking: str) -> bytes:
         """Return what the upstream sends under `chunking`, after content decoding."""
         if self.raw["status"] == 204:

@@ -5,7 +5,7 @@ Rules:
 2. A body agrees when, after content decoding, it is byte for byte what the upstream sent; a status when it is the same.
 3. A record is found by the response's `x-llmcp-decision-id` and compared with the recording's `expect`, converted to llmcp's
    conventions (see `traffic.py`). An exchange *agrees*, *reads more* (the reader read nothing there and the bytes have it) or
-   *disagrees*.
+   *disagrees*. What the upstream damages (line ends rewritten inside a binary event stream) is compared in bytes only.
 4. The path that the upstream received is compared with the recorded one; then everything is sent once more without naming its
    recording, and the upstream must know it by method, path and body alone.
 5. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
@@ -235,10 +235,11 @@ def judge(
         record = records.get(answer.headers.get("x-llmcp-decision-id", ""))
         if record is None:
             seen.append(Difference("record", "a record", answer.headers.get("x-llmcp-decision-id") or "no decision id"))
-        else:
+        elif not exchange.damaged(chunking):
             seen += differences(exchange.raw, record)
         row = rows[exchange.label]
         row["exchanges"] += 1
+        row["bytes only"] += exchange.damaged(chunking)
         row["disagree" if any(not d.more for d in seen) else "more" if seen else "agree"] += 1
         found += [{"id": exchange.raw["id"], "row": exchange.label, **asdict(d)} for d in seen]
     return {"chunking": chunking, "rows": {k: dict(v) for k, v in sorted(rows.items())}, "differences": found}
@@ -266,7 +267,8 @@ def compare_paths(chosen: list[Exchange], log: Path) -> dict[str, Any]:
 
 def verdict(sums: Counter[str]) -> str:
     """Word the three counts."""
-    return f"of {sums['exchanges']} exchanges {sums['agree']} agree, {sums['more']} read more, {sums['disagree']} disagree"
+    only = f" ({sums['bytes only']} of them compared in bytes only)" if sums["bytes only"] else ""
+    return f"of {sums['exchanges']} exchanges {sums['agree']} agree{only}, {sums['more']} read more, {sums['disagree']} disagree"
 
 
 def text_report(result: dict[str, Any], *, shown: int) -> str:
