@@ -87,14 +87,21 @@ def run(argv: Sequence[str]) -> int:
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except (BrokenPipeError, SystemExit):
-        # The reader has seen enough (`llmcp audit query | head`); typer turns the one into the other, and nothing else of ours
-        # raises it. Keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as end:
+        # Typer's own ways out: completion was answered, or it noticed the broken pipe first and guarded the stream.
+        return _reader_gone() if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - boundary: a bug gets its own exit code, and no traceback with values in it
         return _bug(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _reader_gone() -> int:
+    """End quietly: the reader has seen enough (`llmcp audit query | head`). The interpreter must not complain at its exit."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    os.dup2(sys.stdout.fileno(), 1)
+    return 0
 
 
 def _bug(error: Exception, *, as_json: bool) -> int:
