@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from llmcp.core.http import RequestHead, Respond
+from llmcp.core.http import Forward, RequestHead, Respond
 from llmcp.core.settings import LimitSettings
 from llmcp.runtime.exchange_port import serve_handler
 from llmcp.runtime.http1 import HttpRefusalError
@@ -16,6 +16,7 @@ from shells.gateway_support import (
     GET_CLOSE,
     LOOPS,
     OK,
+    Rig,
     answering,
     post,
     read_request,
@@ -402,6 +403,86 @@ def test_one_empty_line_before_a_request_is_forgiven(loop_kind: str) -> None:
     async def scenario() -> None:
         async with rig(answering(OK)) as r:
             assert (await r.ask(b"\r\n" + GET_CLOSE)).startswith(b"HTTP/1.1 200")
+
+    run(loop_kind, scenario())
+
+
+def test_empty_lines_do_not_hold_a_connection_open(loop_kind: str) -> None:
+    """The second is refused."""
+
+    async def scenario() -> None:
+        async with rig(answering(OK)) as r:
+            assert (await r.ask(b"\r\n\r\n")).startswith(b"HTTP/1.1 400")
+            reader, writer = await asyncio.open_connection("127.0.0.1", r.port)
+            writer.write(b"\r\n")
+            await asyncio.sleep(0.01)
+            writer.write(b"\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+            writer.close()
+
+    run(loop_kind, scenario())
+
+
+def test_a_clock_that_stood_still_while_nobody_was_there_ends_no_connection(loop_kind: str) -> None:
+    """The first client after a pause has its full time."""
+
+    async def scenario() -> None:
+        async with rig(answering(OK), limits=LimitSettings(header_timeout_s=0.3)) as r:
+            await asyncio.sleep(0.5)
+            reader, writer = await asyncio.open_connection("127.0.0.1", r.port)
+            await asyncio.sleep(0.1)
+            writer.write(GET_CLOSE)
+            assert (await reader.read()).endswith(b"ok")
+            writer.close()
+
+    run(loop_kind, scenario())
+
+
+def test_a_body_of_very_many_tiny_chunks_arrives_whole(loop_kind: str) -> None:
+    """Taken in turns, half-closed or not."""
+    body = (
+        b"POST /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 50_000
+    )
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def scenario() -> None:
+        async with rig(answering(OK, seen=seen)) as r:
+            for eof in (False, True):
+                assert (await r.ask(body + b"0\r\n\r\n", eof=eof)).endswith(b"ok")
+            assert [len(b) for _, b in seen] == [50_000, 50_000]
+
+    run(loop_kind, scenario())
+
+
+def test_a_post_without_a_body_says_so_upstream(loop_kind: str) -> None:
+    """Its length is nothing, streamed through or not."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def scenario() -> None:
+        for limit in (None, 100):
+            async with rig(answering(OK, seen=seen), read_limit=limit) as r:
+                await r.ask(b"POST /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        assert all(b"content-length: 0\r\n" in head for head, _ in seen)
+
+    run(loop_kind, scenario())
+
+
+def test_a_body_that_the_exchange_did_not_ask_for_is_dropped(loop_kind: str) -> None:
+    """What goes upstream is what the exchange said; the next request is read behind the dropped body."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def scenario() -> None:
+        place: list[Rig] = []
+
+        def own_words(_head: RequestHead) -> Forward:
+            return place[0].exchanges[-1].forward(b"own")
+
+        async with rig(answering(OK, seen=seen), on_head=own_words) as r:
+            place.append(r)
+            assert (await r.ask(b"POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello" + GET_CLOSE)).count(
+                b"200 OK"
+            ) == 2
+            assert [body for _, body in seen] == [b"own", b"own"]
 
     run(loop_kind, scenario())
 

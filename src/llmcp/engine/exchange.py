@@ -26,6 +26,7 @@ from msgspec import structs
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
 from llmcp.core.messages import NO_EDITS, Observation, Operation, RequestEdits, RequestFacts
+from llmcp.core.policy import DEFAULT_DENY
 from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
 from llmcp.engine.credentials import is_virtual, signed_by_aws
 from llmcp.engine.encoding import decode_request

@@ -6,7 +6,8 @@ a chunked body could not be told apart; and it lets chunk extensions of any size
 Rules:
 1. A size is hexadecimal digits and nothing else; what follows it is CR LF or a short extension, which is ignored.
 2. Trailer lines are checked like headers, bounded, and dropped: nothing behind the gateway waits for them.
-3. After an error the decoder is not used again.
+3. One call reads a bounded number of lines: a body of a hundred thousand chunks must not hold up everybody else.
+4. After an error the decoder is not used again.
 
 Source: RFC 9112 section 7.1.
 """
@@ -21,12 +22,13 @@ from llmcp.runtime.http1 import HttpRefusalError
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e]{0,256})?")
 _LINE_MAX = 512
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+")
+_LINES_MAX = 1024
 _TRAILERS_MAX = 8192
 _TRAILER_LINE_MAX = 4096
 
 
 class ChunkedDecoder:
-    """Feed it bytes; it gives the body's. Once `done`, `rest` is what stood behind the message."""
+    """Feed it bytes; it gives the body's. `rest` was not read: it is to be fed again, or once `done` stands behind the message."""
 
     __slots__ = ("_left", "_part", "_trailer_bytes", "_trailers", "done", "rest")
 
@@ -46,19 +48,20 @@ class ChunkedDecoder:
         if self._part:
             data, self._part = self._part + data, b""
         out: list[bytes] = []
-        at = 0
-        while at < len(data) and not self.done:
+        at = lines = 0
+        while at < len(data) and lines < _LINES_MAX and not self.done:
             if self._left:
                 at = self._take(data, at, out)
                 continue
-            end = data.find(b"\n", at)
-            if end < 0:
+            end = data.find(b"\n", at) + 1
+            if end:
+                self._line(data[at:end])
+                lines += 1
+            else:
                 self._keep(data[at:])
-                return b"".join(out)
-            self._line(data[at : end + 1])
-            at = end + 1
-        if self.done:
-            self.rest = data[at:]
+                end = len(data)
+            at = end
+        self.rest = data[at:]
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _take(self, data: bytes, at: int, out: list[bytes]) -> int:

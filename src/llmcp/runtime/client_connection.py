@@ -20,10 +20,10 @@ import struct
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
-from llmcp.runtime.chunked import ChunkedDecoder
 from llmcp.runtime.half_closed import HalfClosed
-from llmcp.runtime.http1 import CHUNKED, HeadReader, HttpRefusalError, check_partial
+from llmcp.runtime.http1 import HeadReader, HttpRefusalError, check_partial
 from llmcp.runtime.render import own_answer, refusal_answer, respond_bytes
+from llmcp.runtime.request_body import RequestBody
 from llmcp.runtime.turn import Turn
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from llmcp.runtime.http1 import IncomingRequest
     from llmcp.runtime.upstream import UpstreamPool
 
-# A refused request's body up to this size is read and dropped, so that the connection can live on.
-_DISCARD_MAX = 65536
+# Steps (a head, a piece of a body) taken from one client before the others have their turn.
+_STEPS_MAX = 8
 _LINGER_S = 2.0
 # The form of SO_LINGER that makes a close a reset: on, for no time.
 _RESET = struct.pack("ii", 1, 0)
@@ -64,8 +64,8 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         self._scanned = 0
         self._heads = HeadReader()
-        self._left = 0
-        self._decoder: ChunkedDecoder | None = None
+        self._blank = False
+        self._body = RequestBody(0)
         self._turn: Turn | None = None
         self._request: IncomingRequest | None = None
         self._served = False
@@ -104,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
             return False
         if self._phase is not _Phase.BODY:
             return True
-        return self._decoder is None and self._left <= _DISCARD_MAX and not request.expects_continue
+        return self._body.may_be_dropped() and not request.expects_continue
 
     def turn_done(self, *, close: bool) -> None:
         """Go on with the next request, or end."""
@@ -113,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is None or self._phase is _Phase.CLOSED:
             return
         if close or self._gateway.draining:
-            self._linger(unread=self._phase is _Phase.BODY)
+            self._linger(unread=self._phase is _Phase.BODY or bool(self._buffer))
             return
         if self._phase is _Phase.COMPLETE:
             self._next()
@@ -149,7 +149,10 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._client_ip = str(peer[0]) if isinstance(peer, tuple) else ""
         self._heads = HeadReader(self._client_ip)
-        if not self._gateway.admit(self):
+        admitted = self._gateway.admit(self)
+        # Only now is the gateway's clock right: it stands still while nobody is connected.
+        self._since = self._gateway.now
+        if not admitted:
             self._answer(own_answer(503, "llmcp: too many connections", "llmcp_unavailable"), close=True)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's form
@@ -178,7 +181,7 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._phase in (_Phase.LINGER, _Phase.CLOSED):
             return False
-        self._input_over()
+        self.pump()
         if transport.is_closing() or transport.get_extra_info("sslcontext") is not None:
             return False
         HalfClosed(transport, self._probe_bytes).watch()
@@ -214,14 +217,19 @@ class ClientConnection(asyncio.Protocol):
             return
         self._pumping = True
         try:
+            steps = 0
             while self._buffer and self._step():
-                pass
+                steps += 1
+                if steps == _STEPS_MAX:
+                    asyncio.get_running_loop().call_soon(self.pump)
+                    break
+            else:
+                if self._eof:
+                    self._input_over()
         except HttpRefusalError as exc:
             self._refuse(exc)
         finally:
             self._pumping = False
-        if self._eof:
-            self._input_over()
         self._balance()
 
     def _step(self) -> bool:
@@ -245,6 +253,9 @@ class ClientConnection(asyncio.Protocol):
         buffer = self._buffer
         if not self._scanned and buffer.startswith(b"\r\n"):
             # RFC 9112 section 2.2: an empty line before the request line is an old client's habit.
+            if self._blank:
+                raise HttpRefusalError(400, "empty lines came instead of a request")
+            self._blank = True
             buffer = self._buffer = buffer[2:]
             if not buffer:
                 return False
@@ -265,10 +276,9 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self, request: IncomingRequest) -> None:
         """Find out who answers a new request, and let it."""
         self._request = request
-        length = request.length
-        self._decoder = ChunkedDecoder() if length == CHUNKED else None
-        self._left = length
-        self._phase = _Phase.BODY if length else _Phase.COMPLETE
+        self._blank = False
+        self._body = RequestBody(request.length)
+        self._phase = _Phase.BODY if request.length else _Phase.COMPLETE
         gateway = self._gateway
         answer = self._local_answer(request)
         if answer is not None:
@@ -301,16 +311,8 @@ class ClientConnection(asyncio.Protocol):
         turn = self._turn
         if turn is not None and turn.blocked:
             return False
-        buffer = self._buffer
-        if self._decoder is not None:
-            data = self._decoder.feed(buffer)
-            done = self._decoder.done
-            self._buffer = self._decoder.rest
-        else:
-            data = buffer if len(buffer) <= self._left else buffer[: self._left]
-            self._buffer = buffer[len(data) :]
-            self._left -= len(data)
-            done = not self._left
+        data, self._buffer = self._body.take(self._buffer)
+        done = self._body.done
         if done:
             self._phase = _Phase.COMPLETE
         if turn is not None:
@@ -359,7 +361,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _input_over(self) -> None:
         """The client sends no more: close where nothing is owed to it."""
-        if self._pumping or self.write_paused:
+        if self.write_paused:
             return
         waiting_for_head = self._phase is _Phase.HEAD
         cut_short = self._phase is _Phase.BODY and not (self._turn is not None and self._turn.blocked)

@@ -32,7 +32,6 @@ _METHOD_MAX = 32
 _HEADERS_MAX = 256
 _LENGTH_DIGITS_MAX = 18
 _KNOWN_MAX = 64
-_UNSAID = -2
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]"
@@ -44,7 +43,8 @@ _HEAD = re.compile(
 )  # fmt: skip
 _PARTIAL_LINE = re.compile(_TOKEN + rb"{1,%d}+(?: |\Z)" % _METHOD_MAX)
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,%d}+) ([!-\"$-~]++) HTTP/1\.[01]" % _METHOD_MAX)
-_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=\-\[\]:]{1,255}")
+# No comma: a repeated host would pass as one.
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=\-\[\]:]{1,255}")
 _SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 
 _CRLF_WORDS = "lines of a request must end in CR LF"
@@ -153,56 +153,46 @@ class HeadReader:
 
 def _frame(head: RequestHead, minor: int) -> IncomingRequest:
     """Read the headers that say where the body ends and what becomes of the connection."""
-    hosts = 0
-    length = _UNSAID
-    keep_alive = minor == 1
-    expects_continue = upgrade = False
-    for name, value in [pair for pair in head.headers if pair[0] in _SPECIAL]:
-        if name == b"host":
-            hosts += 1
-            if _HOST.fullmatch(value) is None:
-                raise HttpRefusalError(400, "the host header is empty or malformed")
-        elif name == b"connection":
-            if value != b"keep-alive" and b"close" in _tokens(value):
-                keep_alive = False
-        elif name == b"content-length":
-            length = _read_length(value, length)
-        elif name == b"transfer-encoding":
-            length = _read_coding(value, length, minor)
-        elif name == b"expect":
-            if value.lower() != b"100-continue":
-                raise HttpRefusalError(417, "only the expectation `100-continue` is known here")
-            expects_continue = minor == 1
-        else:
-            upgrade = upgrade or any(token != b"h2c" for token in _tokens(value))
-    if hosts != 1 and (hosts or minor):
-        raise HttpRefusalError(400, "a request must have exactly one host header")
-    length = 0 if length == _UNSAID else length
-    return IncomingRequest(head, minor, length, keep_alive, expects_continue and length != 0, upgrade)
+    special = [pair for pair in head.headers if pair[0] in _SPECIAL]
+    said = dict(special)
+    if len(said) != len(special):
+        # A repeated header means the list of its values (RFC 9110 section 5.3); where one value is due the list is refused.
+        said = {name: b",".join([value for key, value in special if key == name]) for name in said}
+    host = said.get(b"host")
+    if host is None:
+        if minor:
+            raise HttpRefusalError(400, "a request must have a host header")
+    elif _HOST.fullmatch(host) is None:
+        raise HttpRefusalError(400, "a request must have exactly one host header, and a valid one")
+    length = _read_length(said.get(b"content-length"), said.get(b"transfer-encoding"), minor)
+    connection = said.get(b"connection", b"")
+    keep_alive = minor == 1 and (connection == b"keep-alive" or b"close" not in _tokens(connection))
+    expect = said.get(b"expect")
+    if expect is not None and expect.lower() != b"100-continue":
+        raise HttpRefusalError(417, "only the expectation `100-continue` is known here")
+    expects_continue = expect is not None and minor == 1 and length != 0
+    upgrade = said.get(b"upgrade")
+    upgrades = upgrade is not None and any(token != b"h2c" for token in _tokens(upgrade))
+    return IncomingRequest(head, minor, length, keep_alive, expects_continue, upgrades)
 
 
 def _tokens(value: bytes) -> list[bytes]:
     return [token.strip(b" \t") for token in value.lower().split(b",")]
 
 
-def _read_length(value: bytes, seen: int) -> int:
-    if seen == CHUNKED:
-        raise HttpRefusalError(400, "content-length and transfer-encoding must not stand together")
-    if seen >= 0:
-        raise HttpRefusalError(400, "content-length stands more than once")
-    if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
+def _read_length(length: bytes | None, coding: bytes | None, minor: int) -> int:
+    """Read the body's length out of its two headers' values."""
+    if coding is not None:
+        if length is not None:
+            raise HttpRefusalError(400, "content-length and transfer-encoding must not stand together")
+        if coding.lower() != b"chunked" or not minor:
+            raise HttpRefusalError(400, "the only transfer-encoding known here is one `chunked`, in HTTP/1.1")
+        return CHUNKED
+    if length is None:
+        return 0
+    if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
         raise HttpRefusalError(400, "content-length must be one decimal number")
-    return int(value)
-
-
-def _read_coding(value: bytes, seen: int, minor: int) -> int:
-    if seen >= 0:
-        raise HttpRefusalError(400, "content-length and transfer-encoding must not stand together")
-    if seen == CHUNKED:
-        raise HttpRefusalError(400, "transfer-encoding stands more than once")
-    if value.lower() != b"chunked" or not minor:
-        raise HttpRefusalError(400, "the only transfer-encoding known here is `chunked`, in HTTP/1.1")
-    return CHUNKED
+    return int(length)
 
 
 def check_partial(part: bytes, limit: int) -> None:

@@ -23,7 +23,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 BODILESS = frozenset({204, 304})
 
-_SHELL_OWNS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection"})
+_SHELL_OWNS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"expect"})
 _STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode("ascii")) for s in HTTPStatus}
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _TARGET = re.compile(r"[!-~]+")

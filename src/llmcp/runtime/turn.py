@@ -63,7 +63,7 @@ class Turn:
         self._request = request
         self._call: UpstreamCall | None = None
         self._stage = Stage.WAITING
-        self._limit = 0
+        self._limit = -1  # no body was asked for: what comes is dropped
         self._collected: list[bytes] = []
         self._collected_bytes = 0
         self._streaming = False
@@ -107,6 +107,8 @@ class Turn:
                 if done:
                     call.end_body()
             return
+        if self._limit < 0:
+            return
         try:
             self._collect(data, done=done)
         except Exception as exc:  # noqa: BLE001  # boundary: as in `begin`
@@ -137,7 +139,7 @@ class Turn:
         connection = self._connection
         length = self._request.length
         self._streaming = forward.body is None and length != 0
-        self._call = connection.pool.send(forward, self, length if self._streaming else None)
+        self._call = connection.pool.send(forward, self, length if self._streaming else 0)
         if connection.write_paused:
             self._call.pause()
         if self._streaming:

@@ -338,12 +338,13 @@ def _read_framing(headers: list[tuple[bytes, bytes]], version: str, limit: int) 
         size += len(name) + len(value)
         if name == b"content-length":
             said += 1
-            if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
+            length = value.rstrip(b" \t")
+            if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX:
                 msg = "its content-length is malformed"
                 raise _InvalidResponseError(msg)
         elif name == b"transfer-encoding":
             said += 1
-            if value.lower() != b"chunked" or version != "1.1":
+            if value.rstrip(b" \t").lower() != b"chunked" or version != "1.1":
                 msg = "its transfer-encoding is not known here"
                 raise _InvalidResponseError(msg)
     if said > 1:

@@ -53,7 +53,7 @@ def load_policies(paths: Sequence[Path] = ()) -> LoadResult:
     if not paths:
         said = project.read(Path.cwd(), home_file=the_home.settings_file)
         for note in said.notes:
-            print(note, file=sys.stderr)  # noqa: T201 - a note to the person, beside the data
+            print(note, file=sys.stderr)
         paths = said.policies or compiling.paths_of(the_home, settings)
     return compiling.read_policies(paths, settings, now())
 

@@ -152,7 +152,7 @@ def test_an_unknown_prefix_is_a_404_without_a_record() -> None:
     assert ended[0].progress.endpoint is None
 
 
-def test_a_model_to_fall_back_on_is_asked_about_too():
+def test_a_model_to_fall_back_on_is_asked_about_too() -> None:
     """A request that lets the provider take another model must pass with that one."""
     rule = Program(lambda view: deny() if view.facts.model == "o1-pro" else ALLOW)
     body = CHAT.replace(b"{", b'{"models":["gpt-4o","o1-pro"],', 1)

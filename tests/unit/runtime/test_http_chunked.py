@@ -23,6 +23,8 @@ def decode(*pieces: bytes) -> tuple[bytes, bool, bytes]:
             rest += piece
         else:
             body += decoder.feed(piece)
+            while decoder.rest and not decoder.done:
+                body += decoder.feed(decoder.rest)
             rest += decoder.rest
     return body, decoder.done, rest
 
@@ -48,6 +50,17 @@ def test_extensions_and_trailers_are_dropped() -> None:
     wire = b'5;a=b;c="d"\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\nGET'
     assert decode(wire) == (b"hello", True, b"GET")
     assert decode(*[bytes([c]) for c in wire]) == (b"hello", True, b"GET")
+
+
+def test_a_body_of_very_many_chunks_is_read_bit_by_bit() -> None:
+    """One call reads a part and gives the rest back, so that others have their turn."""
+    wire = chunk(b"a") * 5000 + LAST_CHUNK + b"GET"
+    decoder = ChunkedDecoder()
+    first = decoder.feed(wire)
+    assert 0 < len(first) < 5000
+    assert decoder.rest
+    assert not decoder.done
+    assert decode(wire) == (b"a" * 5000, True, b"GET")
 
 
 def test_leading_zeros_of_a_size_are_digits_like_others() -> None:
