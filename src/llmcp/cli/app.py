@@ -11,9 +11,11 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
 from llmcp.cli import audit, completion, daemon, demo, env, init, policy, provider, version
@@ -72,6 +74,7 @@ for noun in (policy, audit, provider):
 def run(argv: Sequence[str]) -> int:
     """Run one command line; return its exit code. Never raises."""
     as_json = wants_json(argv)
+    completion_init()  # what typer does itself only where it adds options of its own for completion
     try:
         result = typer.main.get_command(app).main(args=list(argv), prog_name="llmcp", standalone_mode=False)
         sys.stdout.flush()
@@ -99,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _reader_gone() -> int:
     """End quietly: the reader has seen enough (`llmcp audit query | head`). The interpreter must not complain at its exit."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
     os.dup2(sys.stdout.fileno(), 1)
     return 0
 
