@@ -102,7 +102,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _reader_gone() -> int:
     """End quietly: the reader has seen enough (`llmcp audit query | head`). The interpreter must not complain at its exit."""
-    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
     os.dup2(sys.stdout.fileno(), 1)
     return 0
 
