@@ -359,8 +359,10 @@ def test_an_unclean_cut_is_seen_as_a_truncation(loop_kind: str, length: bytes) -
 
     async def scenario() -> None:
         for clean in (False, b"content-length" in length):
-            async with rig(Waiting(HEAD + length).talk, on_data=lambda _d, c=clean: Cut(b"stop", clean=c)) as r:
+            provider = Waiting(HEAD + length)
+            async with rig(provider.talk, on_data=lambda _d, c=clean: Cut(b"stop", clean=c)) as r:
                 answer = await r.ask(GET)
+                await r.until(lambda p=provider: p.left)
                 assert b"stop" in answer
                 assert not answer.endswith(b"0\r\n\r\n")
                 assert r.told()[-1] == "finished"
@@ -597,6 +599,31 @@ def test_a_provider_that_answers_before_the_upload_ends_is_heard(loop_kind: str)
             assert r.told()[-1] == "finished"
             assert r.pool.open_connections == 0
             writer.close()
+
+    run(loop_kind, scenario())
+
+
+def test_a_bad_chunk_behind_a_response_that_has_begun_breaks_it_off(loop_kind: str) -> None:
+    """There is no second answer in the middle of the first."""
+    provider = Waiting(b"")
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKS + b"5\r\nhello\r\n")
+        await reader.read()
+        provider.left = True
+
+    async def scenario() -> None:
+        async with rig(talk, read_limit=None) as r:
+            reader, writer = await asyncio.open_connection("127.0.0.1", r.port)
+            writer.write(b"POST /x HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            await reader.readuntil(b"hello\r\n")
+            writer.write(b"zz\r\n")
+            with pytest.raises(ConnectionResetError):
+                assert await reader.read() == b""
+            writer.close()
+            await r.until(lambda: provider.left)
+            assert r.told()[-2:] == ["gone", "finished"]
 
     run(loop_kind, scenario())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ipaddress
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from llmcp.core.http import Origin, Timeouts
+from llmcp.ports import RefusalKind
 from llmcp.runtime.upstream import default_tls_context
 from shells.gateway_support import GET, GET_CLOSE, LOOPS, OK, answering, post, read_request, read_response, rig, run
 
@@ -238,6 +241,26 @@ def test_a_safe_request_on_a_reused_connection_that_dies_is_sent_once_more(loop_
     run(loop_kind, scenario())
 
 
+def test_a_request_that_drew_a_byte_is_not_sent_again(loop_kind: str) -> None:
+    """Not even a safe one: the provider was at work."""
+    count = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        for answer in (OK, b"HTTP/1.1 20"):
+            await read_request(reader)
+            count += 1
+            writer.write(answer)
+
+    async def scenario() -> None:
+        async with rig(talk) as r:
+            answer = await r.ask(GET + GET_CLOSE)
+            assert b"HTTP/1.1 502" in answer
+            assert count == 2
+
+    run(loop_kind, scenario())
+
+
 def test_a_post_that_may_have_been_begun_is_never_sent_twice(loop_kind: str) -> None:
     """Nobody can know whether the provider began to work, and tokens cost money."""
     requests: list[bytes] = []
@@ -282,6 +305,52 @@ def test_a_connection_that_died_while_idle_is_noticed_before_it_is_used(loop_kin
                 assert (await read_response(reader))[1] == b"ok"
             writer.close()
             assert all(e.told[-1] == "finished" for e in r.exchanges)
+
+    run(loop_kind, scenario())
+
+
+class Unheard:
+    """A listener that listens to nothing."""
+
+    def upstream_ready(self) -> None:
+        """Nothing is streamed."""
+
+    def upstream_blocked(self, *, blocked: bool) -> None:
+        """Nothing is streamed."""
+
+    def receive_upstream(self, head: Any, data: bytes, *, ended: bool) -> None:
+        """Not looked at."""
+
+    def upstream_failed(self, kind: RefusalKind, why: str) -> None:
+        """Not looked at."""
+
+
+@pytest.mark.parametrize("last", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"])
+def test_a_connection_is_looked_at_before_the_loop_does(loop_kind: str, last: bytes) -> None:
+    """Its end, or bytes that nobody asked for, may lie in the socket unread while a request is about to be written to it."""
+    served = threading.Event()
+
+    def provider(listening: socket.socket) -> None:
+        accepted, _ = listening.accept()
+        accepted.recv(65536)
+        accepted.sendall(OK)
+        served.wait()
+        accepted.sendall(last)
+        accepted.close()
+
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=provider, args=(listening,), daemon=True)
+            thread.start()
+            async with rig(origin=Origin("http", "127.0.0.1", listening.getsockname()[1])) as r:
+                await r.ask(GET_CLOSE)
+                assert r.pool.open_connections == 1
+                # From here to `send` the loop sees nothing: the join blocks it.
+                served.set()
+                thread.join()
+                call = r.pool.send(r.exchanges[0].forward(b""), Unheard())
+                assert call.connection is None
+                call.cancel()
 
     run(loop_kind, scenario())
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Decision, ResponseView, RuleFault, Verdict
+from llmcp.engine.asking import group_conditions
 from llmcp.engine.plan import Plan, Summing, SwitchedOff, add_failed, response_act
 
 if TYPE_CHECKING:
@@ -21,36 +22,53 @@ if TYPE_CHECKING:
     from llmcp.ports import ConditionCompiler
 
 _PREFIX = "response."
+_NOTHING = Decision(Verdict.ALLOW)
+
+
+class Answering:
+    """One response-phase rule of a plan. `reads` are the response fields that its condition reads; `bind` then binds them."""
+
+    __slots__ = ("bind", "policy", "reads", "rule")
+
+    def __init__(self, policy: CompiledPolicy, rule: CompiledRule, compiler: ConditionCompiler) -> None:
+        self.policy = policy
+        self.rule = rule
+        condition = rule.condition
+        names = condition.reads if condition is not None else frozenset()
+        self.reads = frozenset(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
+        self.bind = compiler.binder(names) if self.reads else None
 
 
 class ResponsePlan:
-    """What is the same for all requests of a plan."""
+    """What is the same for all requests of a plan. Conditions that read the request alone are asked as the request's are."""
 
     def __init__(self, plan: Plan) -> None:
-        self.compiler: ConditionCompiler = plan.compiler
-        self.rules = tuple((share.policy, rule) for share in plan.policies for rule in share.response)
-        self.reads = frozenset(name for _, rule in self.rules for name in _answers(rule))
-        self.holds = any(policy.enforced and _answers(rule) for policy, rule in self.rules)
-        self.gates_tools = any(policy.enforced and rule.effect.gates_tools(rule.spec) for policy, rule in self.rules)
-        self.on_error_deny = any(policy.enforced and policy.denies_on_error and rule.effect.guards for policy, rule in self.rules)
+        self.rules = tuple(Answering(share.policy, rule, plan.compiler) for share in plan.policies for rule in share.response)
+        enforced = [each for each in self.rules if each.policy.enforced]
+        self.reads = frozenset(name for each in self.rules for name in each.reads)
+        self.holds = any(each.reads for each in enforced)
+        self.gates_tools = any(each.rule.effect.gates_tools(each.rule.spec) for each in enforced)
+        self.on_error_deny = any(each.policy.denies_on_error and each.rule.effect.guards for each in enforced)
+        self._groups = group_conditions(
+            ((each.rule.slot, each.rule.condition) for each in self.rules if each.rule.condition is not None and not each.reads),
+            plan.compiler,
+        )
 
-
-def _answers(rule: CompiledRule) -> frozenset[str]:
-    if rule.condition is None:
-        return frozenset()
-    return frozenset(name.removeprefix(_PREFIX) for name in rule.condition.reads if name.startswith(_PREFIX))
+    def asked(self, view: RequestView) -> dict[int, bool | str]:
+        """Return the outcomes, by slot, of the conditions that read the request alone; what is plainly false is left out."""
+        return {slot: outcome for group in self._groups for slot, outcome in group.ask(view)}
 
 
 class BoundResponseRules:
     """The `ResponseRules` of one exchange."""
 
-    __slots__ = ("_off", "_outcomes", "_plan", "_view")
+    __slots__ = ("_asked", "_off", "_plan", "_view")
 
     def __init__(self, plan: ResponsePlan, view: RequestView, off: SwitchedOff) -> None:
         self._plan = plan
         self._view = view
         self._off = off
-        self._outcomes: dict[int, bool | str] = {}
+        self._asked: dict[int, bool | str] | None = None
 
     @property
     def reads(self) -> frozenset[str]:
@@ -74,13 +92,14 @@ class BoundResponseRules:
 
     def check_tool(self, name: str) -> Decision | None:
         """Return the denial that the called tool `name` meets, or None. Rules that read the response wait for `decide`."""
-        for policy, rule in self._active():
-            if not policy.enforced or _answers(rule):
+        for each in self._active():
+            policy, rule = each.policy, each.rule
+            if not policy.enforced or each.reads:
                 continue
             why = rule.effect.refused_tool(rule.spec, name)
             if not why:
                 continue
-            outcome = self._ask(rule, None)
+            outcome = self._ask(each, None)
             if outcome is True:
                 message = f"{why} by rule `{rule.rule.id}` of policy `{policy.policy.name}`"
                 return Decision(Verdict.DENY, (rule.hit,), message)
@@ -92,38 +111,40 @@ class BoundResponseRules:
 
     def decide(self, response: ResponseView) -> Decision:
         """Evaluate all response-phase rules over a whole response."""
-        sums = Summing()
-        for policy, rule in self._active():
-            outcome = self._ask(rule, response)
-            act = response_act(rule, response)
+        sums: Summing | None = None
+        for each in self._active():
+            outcome = self._ask(each, response)
+            if outcome is False:
+                continue
+            sums = sums or Summing()
+            act = response_act(each.rule, response)
             if isinstance(outcome, str):
-                add_failed(sums, policy, rule, outcome, act)
-            elif outcome:
-                sums.add(policy, rule.hit, act, steers=rule.effect.steers)
-        return sums.decision()
+                add_failed(sums, each.policy, each.rule, outcome, act)
+            else:
+                sums.add(each.policy, each.rule.hit, act, steers=each.rule.effect.steers)
+        return sums.decision() if sums is not None else _NOTHING
 
     def unreadable(self, why: str) -> Decision:
         """Decide about a response that could not be read."""
         sums = Summing()
-        for policy, rule in self._active():
-            if not _answers(rule) and self._ask(rule, None) is False:
+        for each in self._active():
+            if not each.reads and self._ask(each, None) is False:
                 continue
-            if rule.effect.guards:
-                add_failed(sums, policy, rule, why, lambda _tally: True)
+            if each.rule.effect.guards:
+                add_failed(sums, each.policy, each.rule, why, lambda _tally: True)
         return sums.decision()
 
-    def _active(self) -> Iterator[tuple[CompiledPolicy, CompiledRule]]:
-        for policy, rule in self._plan.rules:
-            if not self._off or (policy.policy.name, rule.rule.id) not in self._off:
-                yield policy, rule
+    def _active(self) -> Iterator[Answering]:
+        if not self._off:
+            return iter(self._plan.rules)
+        return (each for each in self._plan.rules if (each.policy.policy.name, each.rule.rule.id) not in self._off)
 
-    def _ask(self, rule: CompiledRule, response: ResponseView | None) -> bool | str:
-        condition = rule.condition
+    def _ask(self, each: Answering, response: ResponseView | None) -> bool | str:
+        condition = each.rule.condition
         if condition is None:
             return True
-        if _answers(rule):
-            return condition.test(self._plan.compiler.binder(condition.reads)(self._view, response or ResponseView()))
-        known = self._outcomes.get(rule.slot)
-        if known is None:
-            known = self._outcomes[rule.slot] = condition.test(self._plan.compiler.binder(condition.reads)(self._view, None))
-        return known
+        if each.bind is not None:
+            return condition.test(each.bind(self._view, response or ResponseView()))
+        if self._asked is None:
+            self._asked = self._plan.asked(self._view)
+        return self._asked.get(each.rule.slot, False)

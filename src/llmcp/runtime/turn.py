@@ -241,7 +241,6 @@ class Turn:
     def _cut(self, out: bytes, cut: Cut) -> None:
         """End a started response early. An announced length cannot be kept: then it is a break, whatever the exchange wishes."""
         response = self._started()
-        self._cancel()
         out += response.frame(cut.data if response.left < 0 else cut.data[: response.left])
         if cut.clean and response.can_end_early():
             self._end(out)
@@ -251,6 +250,7 @@ class Turn:
 
     def _break_off(self, response: ClientResponse) -> None:
         self._stage = Stage.OVER
+        self._cancel()
         self._connection.break_off(reset=not response.close_shows_break())
         self._settle()
 
