@@ -201,16 +201,16 @@ class _Composer:
         plain = event.style is None and bool(event.implicit[0])
         text: str = event.value
         value, code = read_plain(text) if plain else (text, "")
-        if code:
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self._report("P019", event, "half a surrogate pair stands here, which is no character")
+        elif code:
             self._report(code, event, _ODD_NUMBERS[code].format(text=_short(text)))
         return Scalar(_mark(event), text, value, plain, event.style or "", event.start_mark.index, event.end_mark.index)
 
     def _tagged(self, event: Any) -> bool:  # noqa: ANN401 - as above
-        start = event.start_mark.index
         tag = getattr(event, "tag", None)
         if not tag:
             return False
-        del start
         self._report("P008", event, f"`{_short(str(tag))}` is a YAML tag")
         return True
 
