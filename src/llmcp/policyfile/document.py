@@ -144,8 +144,8 @@ class _Composer:
     def _node(self, event: Any, stream: Iterator[Any], depth: int) -> Node:  # noqa: ANN401 - the library's events have no types
         self._nodes += 1
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            what = f"more than {MAX_DEPTH} levels deep" if depth > MAX_DEPTH else f"more than {MAX_NODES} nodes"
-            self._report("P016", event, f"the document has {what}")
+            deep = f"is nested more than {MAX_DEPTH} levels deep"
+            self._report("P016", event, f"the document {deep if depth > MAX_DEPTH else f'has more than {MAX_NODES} nodes'}")
             raise _StopReadingError
         if isinstance(event, events.AliasEvent):
             self._report("P006", event, f"`*{event.anchor}` is a YAML alias", hint=self._alias_hint(event))

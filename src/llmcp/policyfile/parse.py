@@ -74,14 +74,15 @@ def _policy(root: Node, source: Source, vocabulary: Vocabulary, now: datetime) -
             source.report("P109", place, f"`{key}` is not supported in this version", hint=why)
     spec.only("mode", "onError", "scope", "params", "rules", "exceptions", "tests", *_UNBUILT)
     params = _params(spec)
-    rules = read_rules(spec, dict(params), vocabulary)
+    mode = Mode(_one_of(spec, "mode", tuple(Mode), Mode.ENFORCE))
+    rules = read_rules(spec, dict(params), vocabulary, holds=mode is Mode.ENFORCE)
     return Policy(
         name=name,
         title=title,
         owners=owners,
-        mode=Mode(_one_of(spec, "mode", tuple(Mode), Mode.ENFORCE)),
+        mode=mode,
         on_error=OnError(_one_of(spec, "onError", tuple(OnError), OnError.DENY)),
-        scope=read_scope(spec, "scope"),
+        scope=read_scope(spec, "scope", vocabulary),
         params=params,
         rules=rules,
         exceptions=read_exceptions(spec, rules, dict(params), vocabulary, now),

@@ -165,6 +165,24 @@ def test_a_condition_that_will_hold_streams_is_a_warning() -> None:
     assert parsed.policy.rules[0].phase is Phase.RESPONSE
 
 
+def test_a_condition_that_only_warns_holds_nothing() -> None:
+    """So nobody needs a warning about it."""
+    assert parse(HEAD + "  mode: audit\n  rules: [{id: a, when: 'response.text == \"\"', deny: {}}]\n").problems == ()
+
+
+def test_an_unknown_provider_is_a_warning() -> None:
+    """Settings may add providers; a misspelt one would leave the rule inert."""
+    found = rule("match: {providers: [opnai, 'open*']}, deny: {}")
+    assert [(p.code, p.severity, p.hint) for p in found] == [("P121", Severity.WARNING, "did you mean `openai`?")]
+
+
+def test_windows_line_ends_do_not_move_places() -> None:
+    """Lines and columns are the same."""
+    text = HEAD + "  rules:\n  - id: a\n    when: |\n      request.stream &&\n      reqest.stream\n    deny: {}\n"
+    unix, windows = parse(text).problems, parse(text.replace("\n", "\r\n")).problems
+    assert [(p.line, p.column) for p in unix] == [(p.line, p.column) for p in windows] == [(9, 7)]
+
+
 def test_phases_default_as_the_effect_says() -> None:
     """`tools` concerns offers and calls, everything else requests."""
     parsed = parse(HEAD + "  rules: [{id: a, deny: {}}, {id: b, tools: {deny: [x]}}, {id: c, record: {}}]\n")
