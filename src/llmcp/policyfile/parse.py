@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Mode
-from llmcp.core.policy import OnError, ParamValue, Policy, Position, Problem, Severity
+from llmcp.core.policy import OnError, ParamValue, Policy, Position, Problem
 from llmcp.policyfile.document import Source, read_document
 from llmcp.policyfile.exceptions import read_exceptions
 from llmcp.policyfile.nodes import Broken, Mapping, Node, Scalar, Sequence
@@ -182,6 +182,3 @@ def _usable(node: Scalar) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return -_INT64 <= value < _INT64
     return value is not None
-
-
-__all__ = ["API_VERSION", "KIND", "ParsedFile", "Severity", "parse_policy"]

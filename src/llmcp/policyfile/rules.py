@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from llmcp.core.policy import DEFAULT_DENY, Phase, Position, Rule, Severity
 from llmcp.policyfile.nodes import Broken, Mapping, Scalar
 from llmcp.policyfile.offsets import locate
-from llmcp.policyfile.reader import MappingReader, nearest, shape
+from llmcp.policyfile.reader import MappingReader, nearest
 from llmcp.policyfile.scope import read_scope
 
 if TYPE_CHECKING:
@@ -187,6 +187,3 @@ def _phase(reader: MappingReader, effect: Effect | None, reads: frozenset[str], 
             severity=Severity.WARNING,
         )
     return phase
-
-
-__all__ = ["ID", "MAX_RULES", "read_condition", "read_id", "read_rules", "shape"]
