@@ -279,6 +279,9 @@ class SpecReader(Protocol):
     def has(self, key: str) -> bool:
         """Tell whether `key` is there."""
 
+    def empty(self) -> bool:
+        """Tell whether there is no key at all."""
+
     def text(self, key: str) -> str | None:
         """Return a string."""
 
