@@ -279,6 +279,9 @@ class SpecReader(Protocol):
     def has(self, key: str) -> bool:
         """Tell whether `key` is there."""
 
+    def empty(self) -> bool:
+        """Tell whether there is no key at all."""
+
     def text(self, key: str) -> str | None:
         """Return a string."""
 
@@ -318,7 +321,7 @@ class Effect(Protocol):
         """Read the effect's mapping; None where problems were reported."""
 
     def reads(self, spec: EffectSpec) -> tuple[str, ...]:
-        """Name the attributes of a `RequestView` that `on_request` reads, as dotted paths: they enter the memo key."""
+        """Name the attributes of a `RequestView` that `on_request` reads, as dotted paths, but for operation and model: they enter the memo key."""
 
     def on_request(self, spec: EffectSpec, view: RequestView, tally: Tally) -> bool:
         """Add what the matched rule does to a request; False where it turns out not to concern it."""

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import TYPE_CHECKING
 
 import re2
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from llmcp.core.policy import ParamValue
 
 MAX_PROGRAM = 4000
+MAX_PARTS = 64
 _MATCHES_ARGUMENTS = 2
+_NEVER_FAIL = frozenset({"_&&_", "_||_", "!_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_?_:_", "@in", "size"})
+"""Operators that fail only where an operand does, which was tried before."""
 
 
 def lint(source: str, tree: Tree, params: Mapping[str, ParamValue], *, returns: str) -> tuple[ConditionProblem, ...]:
     """Return everything wrong with a condition whose types fit."""
     found: list[ConditionProblem] = []
-    if returns.lower() != "bool":
-        found.append(ConditionProblem("P209", 0, f"the condition is of type {returns.lower()}, not bool"))
     targets = {id(node.children[0]) for node in tree.root.walk() if node.name == "in_cidr" and node.children}
     for node in tree.root.walk():
         if node.kind == "ident":
@@ -40,11 +42,13 @@ def lint(source: str, tree: Tree, params: Mapping[str, ParamValue], *, returns: 
             found += _pattern(node, params)
         elif node.kind == "call" and node.name == "in_cidr":
             found += _cidr(node, params)
+    if returns.lower() != "bool" and not found:
+        found.append(ConditionProblem("P209", 0, f"the condition is of type {returns.lower()}, not bool"))
     return tuple(found)
 
 
 def reads_of(tree: Tree) -> frozenset[str]:
-    """Return the variables that an expression reads; `client.in_cidr` reads the client's address."""
+    """Return the variables that an expression reads, at least; `client.in_cidr` reads the client's address."""
     names = {node.name for node in tree.root.walk() if node.kind == "ident"}
     reads = {name for name in names if name in VARIABLES}
     if any(node.kind == "call" and node.name == "in_cidr" for node in tree.root.walk()):
@@ -53,21 +57,24 @@ def reads_of(tree: Tree) -> frozenset[str]:
 
 
 def constant_parts(tree: Tree, constants: frozenset[str]) -> Iterator[Node]:
-    """Yield the innermost-first constant calls and comprehensions: what can be tried without a request."""
-    yield from _closed(tree.root, constants)
+    """Yield the constant parts that could fail by themselves, innermost first, at most `MAX_PARTS`."""
+    closed: list[Node] = []
+    _free(tree.root, constants, closed)
+    return itertools.islice((node for node in closed if node.name not in _NEVER_FAIL), MAX_PARTS)
 
 
-def _closed(node: Node, constants: frozenset[str]) -> Iterator[Node]:
-    for child in node.children:
-        yield from _closed(child, constants)
-    if node.kind in {"call", "comprehension", "struct", "list"} and not _free(node, constants):
-        yield node
-
-
-def _free(node: Node, constants: frozenset[str]) -> frozenset[str]:
-    own = frozenset({node.name}) - constants if node.kind == "ident" else frozenset()
-    below = frozenset(name for child in node.children for name in _free(child, constants))
-    return (own | below) - node.binds
+def _free(node: Node, constants: frozenset[str], closed: list[Node]) -> frozenset[str]:
+    """Return the names that `node` reads; add it to `closed` where there are none and it computes something."""
+    if node.kind == "ident":
+        return frozenset({node.name}) - constants
+    free = [_free(child, constants, closed) for child in node.children]
+    if node.kind == "comprehension":
+        names = free[0].union(*(inner - node.binds for inner in free[1:]))
+    else:
+        names = frozenset[str]().union(*free)
+    if not names and node.kind in {"call", "comprehension"}:
+        closed.append(node)
+    return names
 
 
 def _ident(source: str, node: Node, *, is_target: bool) -> list[ConditionProblem]:
