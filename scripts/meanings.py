@@ -17,7 +17,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "listen.port": "The gateway's port; 0 takes any free one.",
         "listen.admin_port": "The admin listener's port.",
         "limits.header_bytes": "Largest request head (431 beyond), and largest head of a provider's answer.",
-        "limits.request_body_bytes": "Largest request body, also after decompression (413 beyond).",
+        "limits.request_body_bytes": "Largest request body (413 beyond), also once decompressed (400 beyond).",
         "limits.held_response_bytes": "Largest response that a rule may hold back (refused beyond).",
         "limits.header_timeout_s": "Time for a whole request head.",
         "limits.body_idle_timeout_s": "Longest pause between two pieces of a request body.",
