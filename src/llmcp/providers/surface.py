@@ -4,8 +4,8 @@ Rules:
 1. `/<prefix>/<rest>` is the provider of that prefix, `<rest>` below its base URL in the client's own spelling.
 2. `/v1/…` is a unified path: the dialect is the path's, the provider is chosen by `place` from the model's name.
 3. A path below a known prefix that no dialect knows passes as operation `other`, not inspectable; an unknown prefix is None.
-4. A key in the query is a credential under `/gemini` only; there, and wherever a virtual key stands in a query, it is taken
-   out of the target.
+4. A key in the query is a credential under `/gemini` only; there it is read and taken out. A query field that
+   holds a virtual key, or a key whose form names another provider than the path does, is dropped everywhere.
 5. Built once per revision; `resolve` is pure, its memory of recent targets is bounded and holds no credential.
 """
 
@@ -42,6 +42,7 @@ _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED = frozenset({"v1", "healthz", "readyz", "metrics", "llmcp"})
 _AZURE_FOUNDRY = re.compile(r"/(?:models|anthropic)/")
 _DEFAULT_REGION = "us-east-1"
+_ESCAPED_SLASH = re.compile(r"%(?:25)*2f", re.IGNORECASE)
 _READING = frozenset({"GET", "HEAD"})
 _JSON: Headers = ((b"content-type", b"application/json"),)
 
@@ -202,8 +203,11 @@ class CatalogSurface:
         credential = ""
         if entry.name == "gemini":
             rest, credential = _without_key(rest)
+        rest = self._without_foreign_keys(rest, entry.name)
         target = join(self._base_path(entry), entry.api_path, rest.path, verbatim=entry.verbatim) + rest.query
         endpoint = self._match(method, entry.dialects, rest)
+        if "%2f" in rest.normal and not self._same_unescaped(method, entry.dialects, rest, endpoint):
+            return self._refuse(entry.dialects, "the request target is refused: its path hides a `/` behind an escape")
         if endpoint is None:
             dialect = self._first_dialect(entry.dialects)
             endpoint = Endpoint(entry.name, dialect, Operation.OTHER, "", json_body=False, inspectable=False)
@@ -215,6 +219,7 @@ class CatalogSurface:
         endpoint = self._match(method, (family,), target)
         if endpoint is None:
             return None
+        target = self._without_foreign_keys(target, "")
         return replace(endpoint, provider=family, target=target.path + target.query, unified=True)
 
     def _match(self, method: str, families: tuple[str, ...], rest: Target) -> Endpoint | None:
@@ -239,6 +244,22 @@ class CatalogSurface:
                     inspectable=route.inspectable,
                 )
         return None
+
+    def _same_unescaped(self, method: str, families: tuple[str, ...], rest: Target, found: Endpoint | None) -> bool:
+        """Tell whether `rest` means the same to a server that takes an escaped slash for a slash before it routes; many do."""
+        plain = Target(_ESCAPED_SLASH.sub("/", rest.path), rest.query, rest.normal.replace("%2f", "/"))
+        other = self._match(method, families, plain)
+        if other is None or found is None:
+            return other is found
+        return (other.operation, other.kind, other.model.lower()) == (found.operation, found.kind, found.model.lower())
+
+    def _without_foreign_keys(self, target: Target, provider: str) -> Target:
+        """Drop query fields whose value has the form of another provider's key."""
+        if not target.query:
+            return target
+        pairs = target.query[1:].split("&")
+        kept = [p for p in pairs if self._catalog.key_provider(unquote_plus(p.partition("=")[2])) in {"", provider}]
+        return target if len(kept) == len(pairs) else replace(target, query="?" + "&".join(kept) if kept else "")
 
     def _choose(self, family: str, model: str, key_provider: str) -> tuple[ProviderEntry, str]:
         entries = self._catalog.entries
@@ -335,7 +356,7 @@ def _without_key(target: Target) -> tuple[Target, str]:
 
 
 def _without_virtual_keys(target: Target) -> Target:
-    """Drop query fields whose value is a virtual key: no provider may see one. Gemini's `key` is read later."""
+    """Drop query fields that hold a virtual key: no provider may see one. Gemini's `key` is read later."""
     if "llmcp" not in target.query.lower() and "%" not in target.query:
         return target
     pairs = target.query[1:].split("&")
@@ -345,4 +366,4 @@ def _without_virtual_keys(target: Target) -> Target:
 
 
 def _is_virtual(pair: str) -> bool:
-    return unquote_plus(pair.partition("=")[2]).startswith("llmcp_")
+    return "llmcp_" in unquote_plus(pair)

@@ -239,6 +239,43 @@ def test_a_key_in_the_query_is_a_credential_under_gemini_only() -> None:
     assert resolve("/openai/v1/models?key=x", "GET").target == "/v1/models?key=x"
 
 
+def test_a_key_in_a_query_goes_to_no_other_provider() -> None:
+    """A value that has the form of another provider's key is taken out, under whatever name it stands."""
+    google = "AIza" + "x" * 35
+    assert resolve(f"/openai/v1/models?a=1&key={google}", "GET").target == "/v1/models?a=1"
+    assert resolve(f"/v1/models?token={google}", "GET").target == "/v1/models"
+    assert resolve(f"/openai/v1/models?k={'sk-proj-' + 'x' * 20}", "GET").target.endswith("x")
+
+
+@pytest.mark.parametrize("hidden", ["x=Bearer%20{}", "{}", "alt=sse;key={}", "{}=1", "a={}"])
+def test_a_virtual_key_is_found_wherever_in_a_query_it_stands(hidden: str) -> None:
+    """Also behind a scheme, as a name, and after a separator that only some servers know."""
+    virtual = "llmcp_" + "x" * 8
+    assert resolve(f"/openai/v1/models?b=2&{hidden.format(virtual)}", "GET").target == "/v1/models?b=2"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/openai/v1/chat%2Fcompletions",
+        "/vllm/v1%2fchat%2fcompletions",
+        "/openai/v1/chat%252Fcompletions",
+        "/gemini/v1beta/models%2Fgemini-pro:generateContent",
+        "/azure/my-res/openai%2Fdeployments/m/chat/completions",
+    ],
+)
+def test_an_escaped_slash_does_not_hide_an_endpoint(target: str) -> None:
+    """Servers that unescape before they route would serve what no rule was asked about."""
+    answer = resolve(target)
+    assert isinstance(answer, Respond)
+    assert answer.status == 400
+
+
+def test_an_escaped_slash_inside_a_model_stays() -> None:
+    """Model ids have slashes, and clients escape them."""
+    assert resolve("/openai/v1/models/org%2Fmodel", "GET").operation is Operation.MODELS
+
+
 def test_a_virtual_key_in_a_query_goes_nowhere() -> None:
     """Whatever the field's name, also percent-encoded."""
     virtual = "llmcp_" + "x" * 8
