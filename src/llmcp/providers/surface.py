@@ -251,7 +251,8 @@ class CatalogSurface:
         other = self._match(method, families, plain)
         if other is None or found is None:
             return other is found
-        return (other.operation, other.kind, other.model.lower()) == (found.operation, found.kind, found.model.lower())
+        same = (other.operation, other.kind) == (found.operation, found.kind)
+        return same and other.model.lower() in {"", found.model.lower()}
 
     def _without_foreign_keys(self, target: Target, provider: str) -> Target:
         """Drop query fields whose value has the form of another provider's key."""

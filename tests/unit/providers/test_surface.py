@@ -260,7 +260,7 @@ def test_a_virtual_key_is_found_wherever_in_a_query_it_stands(hidden: str) -> No
         "/openai/v1/chat%2Fcompletions",
         "/vllm/v1%2fchat%2fcompletions",
         "/openai/v1/chat%252Fcompletions",
-        "/gemini/v1beta/models%2Fgemini-pro:generateContent",
+        "/azure/my-res/openai/deployments/decoy%2Fdeployments%2Fgpt-4o/chat/completions",
         "/azure/my-res/openai%2Fdeployments/m/chat/completions",
     ],
 )
