@@ -179,6 +179,9 @@ class Surface(Protocol):
     def key_provider(self, headers: Headers) -> str:
         """Name the provider whose form the client's own key has, or ''."""
 
+    def own_keys(self, endpoint: Endpoint, headers: Headers) -> Headers:
+        """Return `headers` without the credentials that belong to another provider than the endpoint's."""
+
     def keyless(self, provider: str) -> bool:
         """Tell whether the provider takes no credential (a local server)."""
 

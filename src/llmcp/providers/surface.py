@@ -21,6 +21,7 @@ import msgspec
 from llmcp.core.http import Origin, Respond, Timeouts, header
 from llmcp.core.messages import Operation
 from llmcp.core.settings import ProviderSettings
+from llmcp.engine.headers import CREDENTIAL_HEADERS
 from llmcp.errors import UsageError
 from llmcp.ports import Endpoint, Refusal, RefusalKind, Upstream
 from llmcp.providers.catalog import Catalog, ProviderEntry
@@ -120,16 +121,35 @@ class CatalogSurface:
 
     def key_provider(self, headers: Headers) -> str:
         """See `Surface.key_provider`."""
-        authorization = header(headers, b"authorization")
-        if authorization[:7].lower() == b"bearer ":
-            name = self._catalog.key_provider(authorization[7:].strip().decode("latin-1"))
+        for form in (b"authorization", *_KEY_HEADERS):
+            name = self._whose(form, header(headers, form))
             if name:
                 return name
-        for form in _KEY_HEADERS:
-            key = header(headers, form).strip()
-            if key and not key.startswith(b"llmcp_"):
-                return self._catalog.key_provider(key.decode("latin-1")) or _HEADER_PROVIDER[form]
         return ""
+
+    def own_keys(self, endpoint: Endpoint, headers: Headers) -> Headers:
+        """See `Surface.own_keys`. A path that names its provider also takes keys of a form that nobody has."""
+        mine = {endpoint.provider} if endpoint.unified else {endpoint.provider, ""}
+        return tuple(
+            (name, value)
+            for name, value in headers
+            if name not in CREDENTIAL_HEADERS or (self._whose if endpoint.unified else self._formed)(name, value) in mine
+        )
+
+    def _whose(self, name: bytes, value: bytes) -> str:
+        """Name the provider of the credential in the header `name`: by the key's form, else by the header's."""
+        if not value.strip() or value.strip().startswith(b"llmcp_"):
+            return ""
+        return self._formed(name, value) or _HEADER_PROVIDER.get(name, "")
+
+    def _formed(self, name: bytes, value: bytes) -> str:
+        """Name the provider whose keys have the form of the one in the header `name`, or ''."""
+        key = value.strip()
+        if name == b"authorization":
+            if key[:7].lower() != b"bearer ":
+                return ""
+            key = key[7:].strip()
+        return self._catalog.key_provider(key.decode("latin-1"))
 
     def canonical_model(self, provider: str, model: str) -> str:
         """See `Surface.canonical_model`."""

@@ -401,3 +401,19 @@ def test_no_target_makes_the_surface_raise_and_none_leaves_its_prefix(target: st
     if isinstance(found, Endpoint):
         assert found.target.startswith("/")
         assert not {".", ".."} & set(found.target.partition("?")[0].split("/"))
+
+
+def test_of_several_keys_each_goes_to_its_own_provider_alone() -> None:
+    """On unified paths what is not plainly the chosen provider's stays; on native ones what is plainly another's."""
+    made = surface()
+    openai = (b"authorization", b"Bearer sk-proj-" + b"x" * 20)
+    anthropic = (b"x-api-key", b"sk-ant-api03-" + b"x" * 20)
+    google = (b"x-goog-api-key", b"AIza" + b"x" * 35)
+    own = (b"authorization", b"Bearer of-our-own-making")
+    unified = made.resolve(RequestHead("POST", "/v1/chat/completions", ()))
+    native = made.resolve(RequestHead("POST", "/openai/v1/chat/completions", ()))
+    assert isinstance(unified, Endpoint)
+    assert isinstance(native, Endpoint)
+    everything = (openai, anthropic, own, google, (b"x-other", b"1"))
+    assert made.own_keys(unified, everything) == (openai, (b"x-other", b"1"))
+    assert made.own_keys(native, everything) == (openai, own, (b"x-other", b"1"))
