@@ -318,7 +318,7 @@ class Effect(Protocol):
         """Read the effect's mapping; None where problems were reported."""
 
     def reads(self, spec: EffectSpec) -> tuple[str, ...]:
-        """Name the attributes of a `RequestView` that `on_request` reads, as dotted paths: they enter the memo key."""
+        """Name the attributes of a `RequestView` that `on_request` reads, as dotted paths, but for operation and model: they enter the memo key."""
 
     def on_request(self, spec: EffectSpec, view: RequestView, tally: Tally) -> bool:
         """Add what the matched rule does to a request; False where it turns out not to concern it."""

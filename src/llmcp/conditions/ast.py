@@ -27,7 +27,8 @@ _TYPE_URL = b"type.googleapis.com/cel.expr.CheckedExpr"
 class Node:
     """One expression. `kind` is `const ident select call list struct comprehension`; `name` its identifier, field or function.
 
-    `text` is the value of a string constant. `binds` are the variables that a comprehension introduces for its children.
+    `text` is the value of a string constant. `binds` are the variables that a comprehension introduces for its children but the
+    first, which is what it ranges over.
     """
 
     kind: str

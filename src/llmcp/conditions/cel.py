@@ -150,10 +150,12 @@ class CelCompiler:
         """Compile `source`, or say everything that is wrong with it. Without `own_labels` the client's labels count too."""
         if len(source) > MAX_LENGTH:
             return (ConditionProblem("P212", 0, f"the condition has {len(source)} characters; at most {MAX_LENGTH} are read"),)
+        if "\0" in source:
+            return (ConditionProblem("P201", source.index("\0"), "not CEL: a NUL character stands here"),)
         env = _environment(params) if params else self._env
         try:
             checked = env.compile(source)
-        except RuntimeError as fault:
+        except (RuntimeError, UnicodeError) as fault:
             return explain(source, str(fault), params)
         tree = read_tree(checked.serialize())
         problems = lint(source, tree, params, returns=checked.return_type().name())

@@ -30,8 +30,6 @@ _MATCHES_ARGUMENTS = 2
 def lint(source: str, tree: Tree, params: Mapping[str, ParamValue], *, returns: str) -> tuple[ConditionProblem, ...]:
     """Return everything wrong with a condition whose types fit."""
     found: list[ConditionProblem] = []
-    if returns.lower() != "bool":
-        found.append(ConditionProblem("P209", 0, f"the condition is of type {returns.lower()}, not bool"))
     targets = {id(node.children[0]) for node in tree.root.walk() if node.name == "in_cidr" and node.children}
     for node in tree.root.walk():
         if node.kind == "ident":
@@ -40,11 +38,13 @@ def lint(source: str, tree: Tree, params: Mapping[str, ParamValue], *, returns: 
             found += _pattern(node, params)
         elif node.kind == "call" and node.name == "in_cidr":
             found += _cidr(node, params)
+    if returns.lower() != "bool" and not found:
+        found.append(ConditionProblem("P209", 0, f"the condition is of type {returns.lower()}, not bool"))
     return tuple(found)
 
 
 def reads_of(tree: Tree) -> frozenset[str]:
-    """Return the variables that an expression reads; `client.in_cidr` reads the client's address."""
+    """Return the variables that an expression reads, at least; `client.in_cidr` reads the client's address."""
     names = {node.name for node in tree.root.walk() if node.kind == "ident"}
     reads = {name for name in names if name in VARIABLES}
     if any(node.kind == "call" and node.name == "in_cidr" for node in tree.root.walk()):
@@ -65,9 +65,12 @@ def _closed(node: Node, constants: frozenset[str]) -> Iterator[Node]:
 
 
 def _free(node: Node, constants: frozenset[str]) -> frozenset[str]:
-    own = frozenset({node.name}) - constants if node.kind == "ident" else frozenset()
-    below = frozenset(name for child in node.children for name in _free(child, constants))
-    return (own | below) - node.binds
+    if node.kind == "ident":
+        return frozenset({node.name}) - constants
+    free = [_free(child, constants) for child in node.children]
+    if node.kind == "comprehension":
+        return free[0].union(*(names - node.binds for names in free[1:]))
+    return frozenset().union(*free)
 
 
 def _ident(source: str, node: Node, *, is_target: bool) -> list[ConditionProblem]:

@@ -2,8 +2,9 @@
 
 Rules:
 1. A variable always has a value. What a request does not say: `max_tokens` 2^63-1, `temperature` 1.0, strings, lists and maps empty.
-2. Integers are clamped to 64 bits and strings freed of lone surrogates, so that binding a variable cannot fail.
-3. `request.labels` are the token's own wherever a verdict hangs on them; `ALL_LABELS` adds what the client says of itself.
+2. Integers are clamped to 64 bits and strings freed of lone surrogates and NULs, so that binding neither fails nor cuts short.
+3. Texts are bound up to `TEXT_BOUND` characters: more than any model's context takes, so padding hides nothing from a rule.
+4. `request.labels` are the token's own wherever a verdict hangs on them; `ALL_LABELS` adds what the client says of itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 INT_MAX = 2**63 - 1
 INT_MIN = -(2**63)
+
+_NUL_STAND_IN = "\ufffd"
+
+TEXT_BOUND = 4 * 1024 * 1024
 
 ALL_LABELS = "request.labels#all"
 """What a condition reads instead of `request.labels` where no verdict hangs on it: the client's labels too, the token's first."""
@@ -41,10 +46,13 @@ class Variable:
 
 
 def clean(text: str) -> str:
-    """Return `text` with lone surrogates replaced: CEL strings are valid UTF-8."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Return `text` with what the library cannot bind replaced, and nothing else changed.
+
+    It raises for lone surrogates and silently ends a string at its first NUL, which would hide the rest from every rule.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", _NUL_STAND_IN) if "\0" in text else text
 
 
 def _text(path: str) -> Callable[[Any], str]:
@@ -78,7 +86,7 @@ def _temperature(view: RequestView) -> float:
 
 
 def _joined(texts: tuple[Text, ...]) -> str:
-    return clean("\n".join(text.text for text in texts))
+    return clean("\n".join(text.text for text in texts)[:TEXT_BOUND])
 
 
 def _all_labels(view: RequestView) -> dict[str, str]:
@@ -103,7 +111,7 @@ _TABLE = (
     Variable("response.model", "string", _text("model"), response=True),
     Variable("response.finish_reasons", "list(string)", _texts("finish_reasons"), response=True),
     Variable("response.tools", "list(string)", _texts("tools"), response=True),
-    Variable("response.text", "string", _text("text"), response=True),
+    Variable("response.text", "string", lambda view: clean(view.text[:TEXT_BOUND]), response=True),
     Variable("subject.org", "string", _text("subject.org"), "subject.org"),
     Variable("subject.app", "string", _text("subject.app"), "subject.app"),
     Variable("subject.user", "string", _text("subject.user"), "subject.user"),

@@ -22,13 +22,14 @@ _LEVELS = tuple(RecordLevel)
 
 @dataclass(slots=True)
 class Tally:
-    """The sum so far. `hit` is the rule being added."""
+    """The sum so far. `hit` is the rule being added; `models` are all that rules want to set, the winning one first."""
 
     hit: RuleHit = field(default_factory=lambda: RuleHit("", "", ""))
     hits: list[RuleHit] = field(default_factory=list)
     denied: bool = False
     message: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
+    models: list[str] = field(default_factory=list)
     strip: set[str] = field(default_factory=set)
     level: RecordLevel = RecordLevel.NONE
 
@@ -39,8 +40,10 @@ class Tally:
             self.message = message
 
     def set_field(self, name: str, value: Any) -> None:  # noqa: ANN401 - the value's type is the field's business
-        """Set a request field unless an earlier rule did."""
+        """Set a request field unless an earlier rule did. Every model that any rule sets is kept: see `models`."""
         self.fields.setdefault(name, value)
+        if name == "model":
+            self.models.append(value)
 
     def strip_tools(self, names: Iterable[str]) -> None:
         """Take offered tools out of the request."""

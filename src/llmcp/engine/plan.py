@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from llmcp.ports import ConditionCompiler
 
 _ESTIMATES = frozenset({"request.input_tokens", "request.estimated_usd"})
+_ALWAYS_READ = frozenset({"operation", "facts.model"})
+"""What adding up reads besides conditions and effects: kinds of request share a plan, and messages name these."""
 _SHOWN = 100
 
 
@@ -46,10 +48,11 @@ type SwitchedOff = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A request decision, and the (policy, rule) pairs that exceptions switched off."""
+    """A request decision, the (policy, rule) pairs that exceptions switched off, and the models that enforced rules set."""
 
     decision: Decision
     off: SwitchedOff
+    models: tuple[str, ...] = ()
 
 
 class Summing:
@@ -127,8 +130,8 @@ class Plan:
         rules = [rule for share in policies for rule in share.request]
         holders: list[CompiledRule | CompiledException] = [*rules, *(exception for _, exception in self._exceptions)]
         self._groups = group_conditions(((h.slot, h.condition) for h in holders if h.condition is not None), compiler)
-        paths = sorted({path for rule in rules for path in rule.effect.reads(rule.spec)})
-        self._effect_key: Callable[[RequestView], Hashable] = attrgetter(*paths) if paths else _nothing
+        paths = {path for rule in rules for path in rule.effect.reads(rule.spec)}
+        self._effect_key: Callable[[RequestView], Hashable] = attrgetter(*sorted(paths | _ALWAYS_READ))
         self._memory: Recent[Answer] = Recent(MEMORY)
         self._keys = tuple(group.key for group in self._groups if group.key is not None)
         self._all_seldom = len(self._keys) == len(self._groups)
@@ -159,7 +162,7 @@ class Plan:
         off = self._switched_off(view, found, sums)
         for share in self.policies:
             self._add_policy(share, view, found, (off, sums))
-        return Answer(sums.decision(), off)
+        return Answer(sums.decision(), off, tuple(dict.fromkeys(sums.real.models)))
 
     def _outcomes(self, view: RequestView) -> Outcomes:
         if len(self._groups) == 1:
@@ -218,10 +221,6 @@ def response_act(rule: CompiledRule, response: ResponseView) -> Callable[[Tally]
 def _default_message(policy: str, view: RequestView) -> str:
     model = f" to the model `{view.facts.model[:_SHOWN]}`" if view.facts.model else ""
     return f"refused by rule `default-deny` of policy `{policy}`: none of its `allow` rules covers this {view.operation} request{model}"
-
-
-def _nothing(_view: RequestView) -> None:
-    return None
 
 
 __all__ = ["Answer", "Plan", "PlanPolicy", "Summing", "SwitchedOff", "Verdict", "add_failed", "response_act"]

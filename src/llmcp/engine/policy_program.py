@@ -3,7 +3,8 @@
 Rules:
 1. Scopes are asked once per kind of request (operation, provider, model, org, app) and remembered, bounded.
 2. Kinds with the same surviving rules share one plan, and with it gate and memory.
-3. Where rules set the model, the request as it will be sent must pass too: a substitution never gets round a denial.
+3. Where rules set the model, the request with it must pass too: a substitution never gets round a denial. That holds for every
+   model that a matching rule sets, also one that loses to an earlier rule: else adding a rule could lift a denial.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.globs import model_names
 from llmcp.engine.compiled import Asked, CompiledPolicy, PolicyCompiler, names_model
-from llmcp.engine.plan import Answer, Plan, PlanPolicy
+from llmcp.engine.plan import Plan, PlanPolicy
 from llmcp.engine.recent import Recent
 from llmcp.engine.response_rules import BoundResponseRules, ResponsePlan
 
@@ -46,8 +47,8 @@ class CompiledProgram:
         plan, answers = self._plan(view)
         answer = plan.decide(view)
         decision = answer.decision
-        if decision.verdict is Verdict.ALLOW and decision.edits.fields:
-            decision = self._as_sent(view, decision)
+        if answer.models and decision.verdict is Verdict.ALLOW:
+            decision = self._as_sent(view, decision, answer.models)
         if answers is None or decision.verdict is not Verdict.ALLOW:
             return decision
         return _with_response(decision, BoundResponseRules(answers, view, answer.off))
@@ -56,21 +57,18 @@ class CompiledProgram:
         """Tell whether a rule in scope reads `request.input_tokens` or `request.estimated_usd`."""
         return self._plan(view)[0].estimates
 
-    def _as_sent(self, view: RequestView, decision: Decision) -> Decision:
-        model = dict(decision.edits.fields).get("model", view.facts.model)
-        if model == view.facts.model:
-            return decision
-        sent = replace(
-            view,
-            facts=replace(view.facts, model=model),
-            canonical_model=self._vocabulary.canonical_model(view.provider, model),
-        )
-        second: Answer = self._plan(sent)[0].decide(sent)
-        if second.decision.verdict is Verdict.ALLOW:
-            return decision
-        rules = tuple(dict.fromkeys((*decision.rules, *second.decision.rules)))
-        message = f"{second.decision.message} (after another rule set the model)"
-        return replace(second.decision, rules=rules, message=message)
+    def _as_sent(self, view: RequestView, decision: Decision, models: tuple[str, ...]) -> Decision:
+        for model in models:
+            if model == view.facts.model:
+                continue
+            canonical = self._vocabulary.canonical_model(view.provider, model)
+            sent = replace(view, facts=replace(view.facts, model=model), canonical_model=canonical)
+            refused = self._plan(sent)[0].decide(sent).decision
+            if refused.verdict is not Verdict.ALLOW:
+                rules = tuple(dict.fromkeys((*decision.rules, *refused.rules)))
+                message = f"{refused.message} (another rule sets the model `{model}`)"
+                return replace(refused, rules=rules, message=message)
+        return decision
 
     def _plan(self, view: RequestView) -> _Pair:
         subject = view.subject
