@@ -243,6 +243,16 @@ def test_completion_prints_the_checked_in_script(home: Path, shell: str) -> None
     assert llmcp(home, "completion", shell).stdout == (root / "completions" / files[shell]).read_text()
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("pol", "policy"), ("policy ch", "check"), ("serve --adm", "--admin-port"), ("st", "status")]
+)
+def test_completion_offers_what_may_come_next(home: Path, typed: str, offered: str) -> None:
+    """The script asks the program, as bash would."""
+    words = f"llmcp {typed}"
+    done = llmcp(home, _LLMCP_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
+    assert offered in done.stdout.split()
+
+
 def test_serve_refuses_the_world_without_being_told_twice(home: Path) -> None:
     """Beyond loopback there are no keys and no TLS in this version."""
     done = llmcp(home, "serve", "--host", "0.0.0.0")  # noqa: S104 - refused, not bound

@@ -11,9 +11,11 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
 from llmcp.cli import audit, completion, daemon, demo, env, init, policy, provider, version
@@ -72,6 +74,7 @@ for noun in (policy, audit, provider):
 def run(argv: Sequence[str]) -> int:
     """Run one command line; return its exit code. Never raises."""
     as_json = wants_json(argv)
+    completion_init()  # what typer does itself only where it adds options of its own for completion
     try:
         result = typer.main.get_command(app).main(args=list(argv), prog_name="llmcp", standalone_mode=False)
         sys.stdout.flush()
@@ -87,14 +90,21 @@ def run(argv: Sequence[str]) -> int:
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except (BrokenPipeError, SystemExit):
-        # The reader has seen enough (`llmcp audit query | head`); typer turns the one into the other, and nothing else of ours
-        # raises it. Keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as end:
+        # Typer's own ways out: completion was answered, or it noticed the broken pipe first and guarded the stream.
+        return _reader_gone() if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - boundary: a bug gets its own exit code, and no traceback with values in it
         return _bug(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _reader_gone() -> int:
+    """End quietly: the reader has seen enough (`llmcp audit query | head`). The interpreter must not complain at its exit."""
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    os.dup2(sys.stdout.fileno(), 1)
+    return 0
 
 
 def _bug(error: Exception, *, as_json: bool) -> int:
