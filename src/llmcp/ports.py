@@ -237,8 +237,19 @@ class Condition(Protocol):
     reads: frozenset[str]
     source: str
 
+    @property
+    def guards(self) -> Sequence[Condition]:
+        """Conditions over what changes seldom: where one of them is false, this one is."""
+
+    @property
+    def needles(self) -> tuple[str, ...]:
+        """Texts that `plainly_false` looks for; empty where it can tell nothing."""
+
     def test(self, bound: object) -> bool | str:
         """Return whether the condition holds over what a `Binder` bound, or, as text, why it failed to run."""
+
+    def plainly_false(self, view: RequestView) -> bool:
+        """Tell cheaply that the condition is false over `view`; False where that is not known."""
 
 
 class Gate(Protocol):
