@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from policy_strategies import PROVIDERS
-
 from llmcp.conditions.cel import CelCompiler
 from llmcp.core.decide import Mode, Verdict
 from llmcp.core.messages import Operation
 from llmcp.core.policy import OnError, Phase
+from policy_strategies import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from policy_strategies import REQUEST_CONDITIONS, views
 
 from llmcp.conditions.cel import CelCompiler
 from llmcp.conditions.variables import ALL_LABELS, INT_MAX, TEXT_BOUND, VARIABLES, clean
 from llmcp.core.decide import RequestView, ResponseView
 from llmcp.core.messages import Channel, Operation, RequestFacts, Text
 from llmcp.core.subject import ClientInfo, Subject
+from policy_strategies import REQUEST_CONDITIONS, views
 
 COMPILER = CelCompiler()
 PARAMS = {"turns": 2, "zero": 0, "names": ("a", "b"), "quoted": 'it\'s "q"\n\u00e9', "big": 1e20, "broken": "^(a", "yes": True}

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_policies import CachingCompiler, Naive
-from policy_strategies import PROVIDERS, policies, policy_sets, responses, rules, views
+from msgspec import structs
 
 from llmcp.core.decide import Verdict
 from llmcp.engine.policy_program import CompiledProgram
 from llmcp.vocabulary import build_vocabulary
+from naive_policies import CachingCompiler, Naive
+from policy_strategies import PROVIDERS, policies, policy_sets, responses, rules, views
 
 VOCABULARY = replace(build_vocabulary(PROVIDERS), compiler=CachingCompiler())
 MODEST = settings(max_examples=150, deadline=None)
@@ -95,7 +96,7 @@ def test_the_order_of_policies_and_of_rules_does_not_change_the_verdict(drawn, v
     shuffled = list(drawn)
     random.shuffle(shuffled)
     again = CompiledProgram(shuffled, VOCABULARY).decide_request(view)
-    assert replace(again, response=None) == replace(base, response=None)
+    assert structs.replace(again, response=None) == structs.replace(base, response=None)
     reordered = [replace(policy, rules=tuple(random.sample(policy.rules, len(policy.rules)))) for policy in drawn]
     assert CompiledProgram(reordered, VOCABULARY).decide_request(view).verdict is base.verdict
 
