@@ -9,7 +9,6 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,8 +46,7 @@ GOVERNED = frozenset(
 _TEXT_ROLES = {"tool": Channel.TOOL_RESULT, "function": Channel.TOOL_RESULT}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatExtra:
+class ChatExtra(msgspec.Struct, frozen=True):
     """What the facts of a chat request do not have a field for. `include_usage` is None where the client said nothing."""
 
     include_usage: bool | None = None
@@ -186,8 +184,12 @@ class OpenAiChat:
 
 def highest(*limits: object) -> int | None:
     """Return the most generous of several limits: which one a host obeys is its own business."""
-    known = [n for n in map(count, limits) if n is not None]
-    return max(known) if known else None
+    most: int | None = None
+    for limit in limits:
+        known = count(limit)
+        if known is not None and (most is None or known > most):
+            most = known
+    return most
 
 
 def read_messages(messages: list[Message] | None) -> tuple[list[Text], dict[str, str]]:

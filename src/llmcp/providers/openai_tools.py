@@ -58,6 +58,8 @@ _TOOL = Reader(Tool)
 
 def offered(tools: list[Tool] | None, functions: list[Function] | None = None, web_search: object = None) -> tuple[str, ...]:
     """Return the names of all offered tools, in order."""
+    if tools is None and functions is None and web_search is None:
+        return ()
     names: list[str] = []
     for tool in tools or ():
         names += _names(tool)
