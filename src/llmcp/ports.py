@@ -243,13 +243,10 @@ class Condition(Protocol):
 
     @property
     def needles(self) -> tuple[str, ...]:
-        """Texts that `plainly_false` looks for; empty where it can tell nothing."""
+        """Literals that a request's text must all contain, or the condition is false."""
 
     def test(self, bound: object) -> bool | str:
         """Return whether the condition holds over what a `Binder` bound, or, as text, why it failed to run."""
-
-    def plainly_false(self, view: RequestView) -> bool:
-        """Tell cheaply that the condition is false over `view`; False where that is not known."""
 
 
 class Gate(Protocol):
@@ -273,6 +270,9 @@ class ConditionCompiler(Protocol):
 
     def gate(self, conditions: Sequence[Condition]) -> Gate | None:
         """Join `conditions`, or return None where they cannot be joined."""
+
+    def sieve(self, conditions: Sequence[tuple[int, Condition]]) -> Callable[[RequestView], list[tuple[int, Condition]]]:
+        """Return what keeps those of the numbered `conditions` whose needles all stand in a view's text."""
 
     def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
         """Return what binds exactly the variables `reads` of a view."""

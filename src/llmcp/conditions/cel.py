@@ -21,7 +21,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]
 from cel_expr_python.ext import ext_optional  # type: ignore[import-untyped]
 
 from llmcp.conditions.ast import Tree, read_tree
-from llmcp.conditions.conjuncts import conjuncts, lacks, needle
+from llmcp.conditions.conjuncts import conjuncts, needle, sieve
 from llmcp.conditions.lint import constant_parts, lint, reads_of
 from llmcp.conditions.messages import explain
 from llmcp.conditions.params import declare, substitute
@@ -59,10 +59,6 @@ class CelCondition:
         if value is True or value is False:
             return value
         return _reason(value)
-
-    def plainly_false(self, view: RequestView) -> bool:
-        """Tell, without the library, that the condition is false: a literal that it wants is not in the request's text."""
-        return bool(self.needles) and lacks(view, self.needles)
 
 
 class CelGate:
@@ -215,6 +211,10 @@ class CelCompiler:
         except RuntimeError:
             return None
 
+    def sieve(self, conditions: Sequence[tuple[int, Condition]]) -> Callable[[RequestView], list[tuple[int, Condition]]]:
+        """Look for literals without the library."""
+        return sieve(conditions)
+
     def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
         """Return what binds exactly `reads`. `client` is what `client.in_cidr` looks at: the address as bytes."""
         activation = self._env.Activation
@@ -250,7 +250,7 @@ def _key_of(paths: tuple[str, ...]) -> Callable[[RequestView], Hashable]:
     get: Callable[[RequestView], Hashable] = attrgetter(*plain) if plain else lambda _view: None
     if not labels:
         return get
-    return lambda view: (get(view), *(frozenset(label(view).items()) for label in labels))
+    return lambda view: (get(view), *[frozenset(found.items()) if (found := label(view)) else None for label in labels])
 
 
 def _with_labels(reads: frozenset[str], *, own_labels: bool) -> frozenset[str]:

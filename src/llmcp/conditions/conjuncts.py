@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from llmcp.conditions.variables import request_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from llmcp.conditions.ast import Node
     from llmcp.core.decide import RequestView
+    from llmcp.ports import Condition
 
 
 def conjuncts(root: Node) -> Iterator[Node]:
@@ -45,10 +46,12 @@ def needle(part: Node) -> str:
     return literal.text or ""
 
 
-def lacks(view: RequestView, needles: tuple[str, ...]) -> bool:
-    """Tell whether one of `needles` does not stand in the request's text."""
-    text = request_text(view)
-    for wanted in needles:  # noqa: SIM110 - a generator costs more than the search, and this runs for every rule and request
-        if wanted not in text:
-            return True
-    return False
+def sieve(conditions: Sequence[tuple[int, Condition]]) -> Callable[[RequestView], list[tuple[int, Condition]]]:
+    """Return what keeps those of the numbered `conditions` whose needles all stand in a view's text."""
+    wanted = [(condition.needles[0], condition.needles[1:], (slot, condition)) for slot, condition in conditions]
+
+    def keep(view: RequestView) -> list[tuple[int, Condition]]:
+        text = request_text(view)
+        return [each for first, more, each in wanted if first in text and all(other in text for other in more)]
+
+    return keep

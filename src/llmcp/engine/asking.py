@@ -111,18 +111,18 @@ class Varying:
 class Left:
     """What guards have left open: conditions with a literal, asked one by one where it is found, and a group of the others."""
 
-    __slots__ = ("_bind", "_literal", "_others")
+    __slots__ = ("_bind", "_literal", "_others", "_sieve")
 
     def __init__(self, conditions: tuple[tuple[int, Condition], ...], compiler: ConditionCompiler) -> None:
         self._literal = tuple((slot, condition) for slot, condition in conditions if condition.needles)
         self._others = Group([(slot, condition) for slot, condition in conditions if not condition.needles], compiler)
+        self._sieve = compiler.sieve(self._literal)
         self._bind = compiler.binder(_reads(self._literal))
 
     def ask(self, view: RequestView) -> Outcomes:
         """Return the outcomes over `view`."""
         outcomes = self._others.evaluate(view)
-        found = [each for each in self._literal if not each[1].plainly_false(view)]
-        if not found:
+        if not self._literal or not (found := self._sieve(view)):
             return outcomes
         bound = self._bind(view, None)
         tested = [(slot, condition.test(bound)) for slot, condition in found]

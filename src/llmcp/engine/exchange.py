@@ -276,16 +276,16 @@ class Exchange:
 
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
         """Choose the provider of a unified path, and hold the client's key to it."""
-        headers = self._request_head().headers
-        key_provider = self.plane.surface.key_provider(headers)
+        said = self._headers_said()
+        key_provider = said.key_provider
+        if key_provider is None:
+            key_provider = said.key_provider = self.plane.surface.key_provider(self._request_head().headers)
         placed = self.plane.surface.place(endpoint, facts.model, key_provider)
         if isinstance(placed, Refusal):
             return dataclasses.replace(
                 placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
             )
-        if placed.provider != key_provider and (
-            self._headers_said().shown.any or not self.plane.surface.keyless(placed.provider)
-        ):
+        if placed.provider != key_provider and (said.shown.any or not self.plane.surface.keyless(placed.provider)):
             self.progress.endpoint = placed
             whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
             return self._refusal(

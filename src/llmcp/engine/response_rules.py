@@ -129,7 +129,8 @@ class BoundResponseRules:
             outcome = self._ask(each, response)
             if outcome is False:
                 continue
-            sums = sums or Summing()
+            if sums is None:
+                sums = Summing()
             act = response_act(each.rule, response)
             if isinstance(outcome, str):
                 add_failed(sums, each.policy, each.rule, outcome, act)

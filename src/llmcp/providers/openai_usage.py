@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 200
 type Count = int | float | None
 
 
-class Details(msgspec.Struct):
+class Details(msgspec.Struct, gc=False):
     """The `*_tokens_details` objects."""
 
     cached_tokens: Count = None
@@ -35,13 +35,13 @@ class Details(msgspec.Struct):
     reasoning_tokens: Count = None
 
 
-class Cost(msgspec.Struct):
+class Cost(msgspec.Struct, gc=False):
     """Perplexity's `cost` object."""
 
     total_cost: float | str | None = None
 
 
-class WireUsage(msgspec.Struct):
+class WireUsage(msgspec.Struct, gc=False):
     """A `usage` object of any OpenAI-dialect host."""
 
     prompt_tokens: Count = None
