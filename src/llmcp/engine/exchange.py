@@ -242,8 +242,9 @@ class Exchange:
         progress.decision = decision
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
-        if not endpoint.inspectable and decision.response is not None:
-            # Its answer could not be read either: where that is refused, nothing is sent at all.
+        if not endpoint.inspectable and decision.response is not None and decision.response.holds:
+            # Its answer could not be read either: where a rule reads answers and that is refused, nothing is sent at all. Tool
+            # names alone are no content: such an endpoint passes them, and the record says that it was not inspected.
             decision = decision.response.unreadable("no dialect reads this endpoint")
             if decision.verdict is not Verdict.ALLOW:
                 progress.response_decision = decision
@@ -345,6 +346,8 @@ class Exchange:
         endpoint, facts = self._endpoint(), progress.facts
         progress.status = status
         rules = progress.decision.response if status < _OK_BELOW else None
+        if rules is not None and not endpoint.inspectable and not rules.holds:
+            rules = None
         progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
         gated = (
             rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)

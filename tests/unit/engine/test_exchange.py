@@ -378,8 +378,18 @@ def test_a_model_whose_name_is_not_plain_is_refused(name: str, field: str) -> No
 
 
 def test_an_endpoint_that_nothing_reads_is_not_called_where_its_answer_would_be_refused() -> None:
-    """A guard of responses refuses before the provider has done the work."""
-    rules = Program(lambda _view: Decision(Verdict.ALLOW, response=ResponseProgram(on_error_deny=True)))
-    respond = ask(exchange(plane(rules)), CHAT, "/openai/v1/brand/new")
+    """A rule that reads answers refuses before the provider has done the work."""
+    reading = ResponseProgram(on_error_deny=True, reads=frozenset({"text"}))
+    respond = ask(exchange(plane(Program(lambda _view: Decision(Verdict.ALLOW, response=reading)))), CHAT, "/openai/v1/brand/new")
     assert isinstance(respond, Respond)
     assert respond.status == 403
+
+
+def test_an_endpoint_that_nothing_reads_passes_a_rule_about_tools_and_is_recorded_as_such() -> None:
+    """Without a content rule such an endpoint passes (CONTRACT section 2); the record says that nothing was inspected."""
+    run = exchange(plane(Program(lambda _view: Decision(Verdict.ALLOW, response=ResponseProgram()))))
+    assert isinstance(ask(run, CHAT, "/openai/v1/brand/new"), Forward)
+    assert isinstance(run.receive_response_head(200, (JSON,)), ResponseStart)
+    assert run.receive_response_data(b"{}") == b"{}"
+    assert run.progress.reader is not None
+    assert run.progress.reader.skipped
