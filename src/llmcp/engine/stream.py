@@ -38,7 +38,7 @@ class ResponseReader:
     """Reads one response body into an `Observation`.
 
     `gate` is asked by name about every tool call before it is let go; its first denial is kept in `denied`, after which nothing
-    more is let go.
+    more is let go. `let_go` tells whether the client got anything of the body yet.
     """
 
     def __init__(  # noqa: PLR0913 - what a response is read by; all but two by name
@@ -56,6 +56,7 @@ class ResponseReader:
         self.framing = Framing.WHOLE
         self.skipped: list[tuple[str, str]] = []
         self.bytes = 0
+        self.let_go = False
         self._endpoint = endpoint
         self._seen = seen
         self._status = status
@@ -95,6 +96,7 @@ class ResponseReader:
         if self._gate is None:
             if self._reading:
                 self._read(data)
+            self.let_go = True
             return data
         return self._pass(self._frames(data))
 
@@ -185,6 +187,7 @@ class ResponseReader:
             if all(call.name for call in self._seen.tools):
                 out += b"".join(self._withheld)
                 self._withheld.clear()
+        self.let_go = self.let_go or bool(out)
         return bytes(out)
 
     def _ask(self) -> bool:

@@ -185,9 +185,9 @@ class OpenAiChat:
 
 
 def highest(*limits: object) -> int | None:
-    """Return the most generous of several limits: which one a host obeys is its own business."""
+    """Return the most generous of several limits: which one a host obeys is its own business. A negative one means none."""
     known = [n for n in map(count, limits) if n is not None]
-    return max(known) if known else None
+    return max(known) if known and min(known) >= 0 else None
 
 
 def read_messages(messages: list[Message] | None) -> tuple[list[Text], dict[str, str]]:
