@@ -240,6 +240,14 @@ class Condition(Protocol):
     reads: frozenset[str]
     source: str
 
+    @property
+    def guards(self) -> Sequence[Condition]:
+        """Conditions over what changes seldom: where one of them is false, this one is."""
+
+    @property
+    def needles(self) -> tuple[str, ...]:
+        """Literals that a request's text must all contain, or the condition is false."""
+
     def test(self, bound: object) -> bool | str:
         """Return whether the condition holds over what a `Binder` bound, or, as text, why it failed to run."""
 
@@ -265,6 +273,9 @@ class ConditionCompiler(Protocol):
 
     def gate(self, conditions: Sequence[Condition]) -> Gate | None:
         """Join `conditions`, or return None where they cannot be joined."""
+
+    def sieve(self, conditions: Sequence[tuple[int, Condition]]) -> Callable[[RequestView], list[tuple[int, Condition]]]:
+        """Return what keeps those of the numbered `conditions` whose needles all stand in a view's text."""
 
     def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
         """Return what binds exactly the variables `reads` of a view."""

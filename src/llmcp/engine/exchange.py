@@ -49,7 +49,9 @@ _CONTENT_ENCODING = frozenset((b"content-encoding",))
 _GEMINI_KEY = frozenset((b"x-goog-api-key",))
 _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
+_ANONYMOUS = Subject()
 _ALLOW = Decision(Verdict.ALLOW)
+_HOLD = Hold()
 _OK_BELOW = 300
 _REFUSING = frozenset(("deny", "tools"))
 
@@ -76,6 +78,11 @@ class Plane:
     estimate_tokens: Callable[[RequestFacts], int]
     estimate_microusd: Callable[[str, str, RequestFacts, int], int]
     heads: Heads = dataclasses.field(default_factory=Heads)
+    revision_header: tuple[bytes, bytes] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Word the revision's header once for all responses."""
+        object.__setattr__(self, "revision_header", (b"x-llmcp-revision", self.revision.id.encode("ascii")))
 
 
 class Progress(msgspec.Struct):
@@ -106,6 +113,11 @@ class Progress(msgspec.Struct):
 
 class Exchange:
     """One request. `emit` is handed the progress exactly once, when the exchange is over."""
+
+    __slots__ = (
+        "_client_ip", "_clock", "_emit", "_head", "_held", "_held_bytes", "_pending", "_said", "_start", "decision_id", "plane",
+        "progress", "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -277,16 +289,16 @@ class Exchange:
 
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
         """Choose the provider of a unified path, and hold the client's key to it."""
-        headers = self._request_head().headers
-        key_provider = self.plane.surface.key_provider(headers)
+        said = self._headers_said()
+        key_provider = said.key_provider
+        if key_provider is None:
+            key_provider = said.key_provider = self.plane.surface.key_provider(self._request_head().headers)
         placed = self.plane.surface.place(endpoint, facts.model, key_provider)
         if isinstance(placed, Refusal):
             return dataclasses.replace(
                 placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
             )
-        if placed.provider != key_provider and (
-            self._headers_said().shown.any or not self.plane.surface.keyless(placed.provider)
-        ):
+        if placed.provider != key_provider and (said.shown.any or not self.plane.surface.keyless(placed.provider)):
             self.progress.endpoint = placed
             whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
             return self._refusal(
@@ -303,7 +315,7 @@ class Exchange:
             facts=facts,
             provider=endpoint.provider,
             operation=endpoint.operation,
-            subject=Subject(),
+            subject=_ANONYMOUS,
             client=progress.client,
             labels=progress.labels,
             now=self._clock.now(),
@@ -351,11 +363,13 @@ class Exchange:
         rules = progress.decision.response if status < _OK_BELOW else None
         if rules is not None and not endpoint.inspectable and not rules.holds:
             rules = None
-        progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
-        gated = (
-            rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
-        )
-        held = rules is not None and not gated and (rules.holds or rules.gates_tools)
+        gated = held = False
+        if rules is None:
+            progress.seen = seen = Observation()
+        else:
+            progress.seen = seen = Observation("text" in rules.reads)
+            gated = rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
+            held = not gated and (rules.holds or rules.gates_tools)
         progress.reader = reader = ResponseReader(
             endpoint,
             seen,
@@ -385,7 +399,7 @@ class Exchange:
             self.state = State.STREAMING
             return self._start
         self.state = State.HELD if held else State.STREAMING
-        return Hold() if held else self._start
+        return _HOLD if held else self._start
 
     def receive_response_data(self, data: bytes) -> bytes | Cut | Respond:
         """Take a piece of the upstream's body; return what goes to the client now."""
@@ -454,8 +468,8 @@ class Exchange:
         assert seen is not None  # noqa: S101 - set with the response's head
         return ResponseView(
             model=seen.model,
-            finish_reasons=tuple(seen.finish_reasons[index] for index in sorted(seen.finish_reasons)),
-            tools=tuple(call.name for call in seen.tools),
+            finish_reasons=seen.reasons(),
+            tools=tuple([call.name for call in seen.tools]) if seen.tools else (),
             text="\n".join(seen.texts),
         )
 
@@ -579,10 +593,7 @@ class Exchange:
         return event
 
     def _own_headers(self, decision: Decision) -> Headers:
-        own = (
-            (b"x-llmcp-decision-id", self.decision_id.encode("ascii")),
-            (b"x-llmcp-revision", self.plane.revision.id.encode("ascii")),
-        )
+        own = ((b"x-llmcp-decision-id", self.decision_id.encode("ascii")), self.plane.revision_header)
         return (*own, *self._warning_headers(decision)) if decision.warnings else own
 
     @staticmethod

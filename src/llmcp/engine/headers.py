@@ -39,12 +39,17 @@ _REQUEST_OWN = _REQUEST_FRAMING | _METHOD_OVERRIDES
 _RESPONSE_OWN = _HOP_BY_HOP | {b"content-length", b"alt-svc"}
 _OWN_PREFIX = b"x-llmcp-"
 _CORS_PREFIX = b"access-control-"
+_NOT_TAKEN = (_OWN_PREFIX, _CORS_PREFIX)
+_NO_NAMES: frozenset[bytes] = frozenset()
 CREDENTIAL_HEADERS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     """Return the header names that `Connection` lists, lower-case."""
-    names = frozenset(token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b","))
+    values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return _NO_NAMES
+    names = frozenset(token.strip().lower() for value in values for token in value.split(b","))
     # Credentials and the content type decide who asks and what is asked: a client must not be able to take them off by naming them.
     return names - CREDENTIAL_HEADERS - {b"content-type", b"content-encoding"}
 
@@ -73,12 +78,14 @@ def client_headers(headers: Headers, *, decoded: bool) -> Headers:
     """Return what goes to the client of an upstream's `headers`; `decoded` says that the content encoding was taken off."""
     named = _named_by_connection(headers)
     return tuple(
-        (name, value)
-        for name, value in headers
-        if name not in _RESPONSE_OWN
-        and name not in named
-        and not name.startswith((_OWN_PREFIX, _CORS_PREFIX))
-        and not (decoded and name == b"content-encoding")
+        [
+            pair
+            for pair in headers
+            if (name := pair[0]) not in _RESPONSE_OWN
+            and name not in named
+            and not name.startswith(_NOT_TAKEN)
+            and not (decoded and name == b"content-encoding")
+        ]
     )
 
 

@@ -121,6 +121,8 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
 
 def count(value: object) -> int | None:
     """Read a token count: whole numbers, floats and digits in a string, as lax servers do. Infinity is the ceiling."""
+    if value is None or (type(value) is int and -_TOKEN_CEILING <= value <= _TOKEN_CEILING):
+        return value
     if isinstance(value, str):
         try:
             value = float(value)
@@ -133,6 +135,8 @@ def count(value: object) -> int | None:
 
 def number(value: object) -> float | None:
     """Read a number: also one in a string."""
+    if value is None or type(value) is float:
+        return value
     if isinstance(value, str):
         try:
             value = float(value)
@@ -148,6 +152,8 @@ def number(value: object) -> float | None:
 
 def truth(value: object) -> bool:
     """Read a flag as lax servers do: `"true"` and 1 are true."""
+    if value is None or value is False:
+        return False
     return (
         value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in {"true", "1", "yes", "on", "t", "y"})
     )

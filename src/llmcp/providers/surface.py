@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from llmcp.providers.route import Route
 
 _REMEMBERED = 1024
+_LONGEST = 256  # what is longer is no model's name and no common target; it must not feed a memory
 _KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 _HEADER_PROVIDER = {b"x-api-key": "anthropic", b"api-key": "azure", b"x-goog-api-key": "gemini"}
 _RESOURCE = re.compile(r"[a-z0-9-]{2,64}")
@@ -74,6 +75,7 @@ class CatalogSurface:
         self._seen: dict[tuple[str, str, bool], Endpoint | Respond | None] = {}
         self._upstreams: dict[tuple[str, str], Upstream] = {}
         self._canonical: dict[str, str] = {}
+        self._places: dict[tuple[str, str, str, str], tuple[Endpoint, Endpoint | Refusal]] = {}
 
     def resolve(self, head: RequestHead) -> Endpoint | Respond | None:
         """See `Surface.resolve`."""
@@ -91,6 +93,19 @@ class CatalogSurface:
 
     def place(self, endpoint: Endpoint, model: str, key_provider: str) -> Endpoint | Refusal:
         """See `Surface.place`."""
+        key = (endpoint.target, endpoint.dialect.name, model, key_provider)
+        known = self._places.get(key)
+        # The very endpoint that `resolve` remembered: another one of the same target may be for another method.
+        if known is not None and known[0] is endpoint:
+            return known[1]
+        placed = self._place(endpoint, model, key_provider)
+        if len(model) <= _LONGEST and len(endpoint.target) <= _LONGEST:
+            if len(self._places) >= _REMEMBERED:
+                self._places.clear()
+            self._places[key] = (endpoint, placed)
+        return placed
+
+    def _place(self, endpoint: Endpoint, model: str, key_provider: str) -> Endpoint | Refusal:
         family = self._family_of[endpoint.dialect.name]
         entry, model = self._choose(family, model, key_provider)
         if not entry.unified or family not in entry.dialects:
@@ -156,9 +171,11 @@ class CatalogSurface:
         del provider
         found = self._canonical.get(model)
         if found is None:
-            if len(self._canonical) >= _REMEMBERED:
-                self._canonical.clear()
-            found = self._canonical[model] = self._catalog.canonical_model(model)
+            found = self._catalog.canonical_model(model)
+            if len(model) <= _LONGEST:
+                if len(self._canonical) >= _REMEMBERED:
+                    self._canonical.clear()
+                self._canonical[model] = found
         return found
 
     def price_id(self, provider: str) -> str:
