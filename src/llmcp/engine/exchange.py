@@ -259,6 +259,9 @@ class Exchange:
         progress.facts = facts
         progress.request_model = facts.model
         _check_names(facts)
+        if facts.max_tokens is not None and facts.max_tokens < 0:
+            # Local servers take -1 for "no limit", which is more than any ceiling.
+            progress.facts = facts = structs.replace(facts, max_tokens=None)
         edits = NO_EDITS
         if endpoint.unified:
             placed = self._place(endpoint, facts)
@@ -508,7 +511,7 @@ class Exchange:
             refusal = self._refusal(kind, why)
             progress.refusal = refusal
             endpoint = self._endpoint()
-            return Cut(tail + endpoint.dialect.refuse_in_stream(endpoint, refusal, reader.framing))
+            return Cut(tail + self._last_event(endpoint, refusal, reader))
         # The client sees what it would have seen without a gateway: a response that breaks off.
         return Cut(tail, clean=False)
 
@@ -598,8 +601,16 @@ class Exchange:
         progress.refusal = refusal = self._refusal_of(decision)
         self.state = State.DONE
         endpoint = self._endpoint()
-        framing = progress.reader.framing if progress.reader is not None else Framing.SSE
-        return Cut(before + endpoint.dialect.refuse_in_stream(endpoint, refusal, framing))
+        return Cut(before + self._last_event(endpoint, refusal, progress.reader))
+
+    @staticmethod
+    def _last_event(endpoint: Endpoint, refusal: Refusal, reader: ResponseReader | None) -> bytes:
+        """Return the dialect's event that ends a stream, so that it parses also where nothing came before it."""
+        framing = reader.framing if reader is not None else Framing.SSE
+        event = endpoint.dialect.refuse_in_stream(endpoint, refusal, framing)
+        if framing is Framing.JSON_ARRAY and reader is not None and not reader.let_go:
+            return b"[" + event.lstrip(b",\n")
+        return event
 
     def _own_headers(self, decision: Decision) -> Headers:
         own = ((b"x-llmcp-decision-id", self.decision_id.encode("ascii")), self.plane.revision_header)
