@@ -364,3 +364,15 @@ def test_no_target_makes_the_surface_raise_and_none_leaves_its_prefix(target: st
     if isinstance(found, Endpoint):
         assert found.target.startswith("/")
         assert not {".", ".."} & set(found.target.partition("?")[0].split("/"))
+
+
+def test_one_target_is_placed_for_each_method_by_itself() -> None:
+    """What was placed for one endpoint is not given to another of the same target."""
+    made = CatalogSurface(CATALOG, dialect_families(), {})
+    for method in ("POST", "GET", "POST", "GET"):
+        endpoint = made.resolve(RequestHead(method, "/v1/chat/completions", ()))
+        assert isinstance(endpoint, Endpoint)
+        placed = made.place(endpoint, "gpt-4o", "openai")
+        assert isinstance(placed, Endpoint)
+        assert (placed.operation, placed.kind) == (endpoint.operation, endpoint.kind)
+        assert made.place(endpoint, "gpt-4o", "openai") is placed
