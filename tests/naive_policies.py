@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmcp.conditions.cel import CelCompiler
 from llmcp.core.decide import Mode, Verdict
@@ -63,7 +63,7 @@ class CachingCompiler(CelCompiler):
         super().__init__()
         self._known: dict[object, object] = {}
 
-    def compile(self, source, params, *, own_labels=True):
+    def compile(self, source: str, params: Any, *, own_labels: bool = True) -> Any:
         """Compile once."""
         key = (source, tuple(params.items()), own_labels)
         if key not in self._known:

@@ -179,6 +179,9 @@ class Surface(Protocol):
     def key_provider(self, headers: Headers) -> str:
         """Name the provider whose form the client's own key has, or ''."""
 
+    def own_keys(self, endpoint: Endpoint, headers: Headers) -> Headers:
+        """Return `headers` without the credentials that belong to another provider than the endpoint's."""
+
     def keyless(self, provider: str) -> bool:
         """Tell whether the provider takes no credential (a local server)."""
 
@@ -292,6 +295,9 @@ class SpecReader(Protocol):
 
     def has(self, key: str) -> bool:
         """Tell whether `key` is there."""
+
+    def empty(self) -> bool:
+        """Tell whether there is no key at all."""
 
     def text(self, key: str) -> str | None:
         """Return a string."""

@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
-from functools import cache
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def _reason(library: object) -> str:
     return next((reason for sign, reason in _REASONS if sign in text), "it could not be evaluated")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text, strict=False)
 

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import TYPE_CHECKING
 
 import re2
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from llmcp.core.policy import ParamValue
 
 MAX_PROGRAM = 4000
+MAX_PARTS = 64
 _MATCHES_ARGUMENTS = 2
+_NEVER_FAIL = frozenset({"_&&_", "_||_", "!_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_?_:_", "@in", "size"})
+"""Operators that fail only where an operand does, which was tried before."""
 
 
 def lint(source: str, tree: Tree, params: Mapping[str, ParamValue], *, returns: str) -> tuple[ConditionProblem, ...]:
@@ -53,24 +57,24 @@ def reads_of(tree: Tree) -> frozenset[str]:
 
 
 def constant_parts(tree: Tree, constants: frozenset[str]) -> Iterator[Node]:
-    """Yield the innermost-first constant calls and comprehensions: what can be tried without a request."""
-    yield from _closed(tree.root, constants)
+    """Yield the constant parts that could fail by themselves, innermost first, at most `MAX_PARTS`."""
+    closed: list[Node] = []
+    _free(tree.root, constants, closed)
+    return itertools.islice((node for node in closed if node.name not in _NEVER_FAIL), MAX_PARTS)
 
 
-def _closed(node: Node, constants: frozenset[str]) -> Iterator[Node]:
-    for child in node.children:
-        yield from _closed(child, constants)
-    if node.kind in {"call", "comprehension", "struct", "list"} and not _free(node, constants):
-        yield node
-
-
-def _free(node: Node, constants: frozenset[str]) -> frozenset[str]:
+def _free(node: Node, constants: frozenset[str], closed: list[Node]) -> frozenset[str]:
+    """Return the names that `node` reads; add it to `closed` where there are none and it computes something."""
     if node.kind == "ident":
         return frozenset({node.name}) - constants
-    free = [_free(child, constants) for child in node.children]
+    free = [_free(child, constants, closed) for child in node.children]
     if node.kind == "comprehension":
-        return free[0].union(*(names - node.binds for names in free[1:]))
-    return frozenset().union(*free)
+        names = free[0].union(*(inner - node.binds for inner in free[1:]))
+    else:
+        names = frozenset[str]().union(*free)
+    if not names and node.kind in {"call", "comprehension"}:
+        closed.append(node)
+    return names
 
 
 def _ident(source: str, node: Node, *, is_target: bool) -> list[ConditionProblem]:

@@ -35,6 +35,8 @@ _OPERATORS = {"_==_": "==", "_!=_": "!=", "_<_": "<", "_<=_": "<=", "_>_": ">", 
 
 def explain(source: str, library: str, params: Mapping[str, ParamValue]) -> tuple[ConditionProblem, ...]:
     """Turn the library's message into problems; at least one."""
+    if "recursion" in library and "undeclared" not in library:
+        return (ConditionProblem("P212", 0, "the condition is nested too deep"),)
     found = [
         _problem(source, _offset(source, int(line), int(column)), text, params)
         for line, column, text in _ERROR.findall(library)
@@ -42,8 +44,6 @@ def explain(source: str, library: str, params: Mapping[str, ParamValue]) -> tupl
     ]
     if found:
         return tuple(sorted(dict.fromkeys(found), key=lambda problem: problem.offset))
-    if "recursion limit" in library:
-        return (ConditionProblem("P212", 0, "the condition is nested too deep"),)
     return (ConditionProblem("P201", 0, f"the condition cannot be read: {_one_line(library)}"),)
 
 

@@ -41,14 +41,14 @@ def problems_text(problems: Iterable[Problem], texts: Mapping[str, str]) -> str:
 
 def _text(problem: Problem, texts: Mapping[str, str]) -> str:
     place = f"{problem.file}:{problem.line}:{problem.column}: " if problem.file else ""
-    parts = [f"{problem.severity.value}[{problem.code}]: {place}{problem.message}"]
+    parts = [f"{problem.severity.value}[{problem.code}]: {_visible(place + problem.message)}"]
     lines = texts.get(problem.file, "").split("\n")
     line = lines[problem.line - 1] if problem.line <= len(lines) else ""
     if line.strip():
         shown, column = _window(_visible(line), problem.column)
         parts += [f"{problem.line:>6} | {shown}", f"{'':>6} | {' ' * (column - 1)}^"]
     if problem.hint:
-        parts.append(f"hint: {problem.hint}")
+        parts.append(f"hint: {_visible(problem.hint)}")
     return "\n".join(parts) + "\n"
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from llmcp.core.policy import Policy, TestCase
+    from llmcp.core.policy import Policy, PolicyTest
     from llmcp.ports import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class PolicyTestResult:
     """One test's result. `why` is empty where it passed; `answer` is what `policy eval` would print."""
 
     policy: str
@@ -39,7 +39,7 @@ class TestResult:
         return not self.why
 
 
-def run_tests(policies: Iterable[Policy], vocabulary: Vocabulary, now: datetime) -> tuple[TestResult, ...]:
+def run_tests(policies: Iterable[Policy], vocabulary: Vocabulary, now: datetime) -> tuple[PolicyTestResult, ...]:
     """Run every test of every policy, in order."""
     return tuple(
         _run(CompiledProgram((policy,), vocabulary), policy, case, now)
@@ -48,7 +48,7 @@ def run_tests(policies: Iterable[Policy], vocabulary: Vocabulary, now: datetime)
     )
 
 
-def _run(program: CompiledProgram, policy: Policy, case: TestCase, now: datetime) -> TestResult:
+def _run(program: CompiledProgram, policy: Policy, case: PolicyTest, now: datetime) -> PolicyTestResult:
     answer = describe(decide_input(program, read_input(case.input, now)))
     why = _difference(case, answer)
     problem = None
@@ -58,10 +58,10 @@ def _run(program: CompiledProgram, policy: Policy, case: TestCase, now: datetime
         problem = Problem(
             policy.file, place.line, place.column, "P301", Severity.ERROR, message, "`llmcp policy eval` shows the decision"
         )
-    return TestResult(policy.name, case.name, why, problem, answer)
+    return PolicyTestResult(policy.name, case.name, why, problem, answer)
 
 
-def _difference(case: TestCase, answer: dict[str, Any]) -> str:
+def _difference(case: PolicyTest, answer: dict[str, Any]) -> str:
     if case.verdict is not None and answer["verdict"] != case.verdict:
         return f"expected verdict `{case.verdict}`, got `{answer['verdict']}`"
     matched = [hit["id"] for hit in answer["rules"]]

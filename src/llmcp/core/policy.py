@@ -119,7 +119,7 @@ class ExceptionRule:
 
 
 @dataclass(frozen=True, slots=True)
-class TestCase:
+class PolicyTest:
     """An inline test: `input` as `policy eval` takes it, and the expected verdict and rule ids (None: not asked)."""
 
     name: str
@@ -142,7 +142,7 @@ class Policy:
     params: tuple[tuple[str, ParamValue], ...] = ()
     rules: tuple[Rule, ...] = ()
     exceptions: tuple[ExceptionRule, ...] = ()
-    tests: tuple[TestCase, ...] = field(default=(), compare=False)
+    tests: tuple[PolicyTest, ...] = field(default=(), compare=False)
     file: str = field(default="", compare=False)
     position: Position = field(default=Position(), compare=False)
 

@@ -56,7 +56,7 @@ class SetEffect(EffectBase):
         """Read a mapping of at least one settable field."""
         spec.only(*FIELDS)
         fields = [(name, value) for name in FIELDS if spec.has(name) and (value := _value(spec, name)) is not None]
-        if not any(spec.has(name) for name in FIELDS):
+        if spec.empty():
             spec.problem("P107", "`set` sets nothing", hint=f"settable fields are {', '.join(f'`{name}`' for name in FIELDS)}")
         return SetSpec(tuple(fields)) if fields else None
 
@@ -114,6 +114,6 @@ def _stream_options(spec: SpecReader) -> tuple[tuple[str, bool], ...] | None:
     known = ("include_usage", "include_obfuscation")
     options.only(*known)
     pairs = tuple((key, value) for key in known if (value := options.flag(key)) is not None)
-    if not any(options.has(key) for key in known):
+    if options.empty():
         spec.problem("P107", "`stream_options` sets nothing", key="stream_options", hint="set `include_usage: true`")
     return pairs or None

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from llmcp.ports import Clock, Surface
 
 _CONTENT_ENCODING = frozenset((b"content-encoding",))
+_GEMINI_KEY = frozenset((b"x-goog-api-key",))
 _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
 _ANONYMOUS = Subject()
@@ -237,6 +238,7 @@ class Exchange:
         progress = self.progress
         progress.facts = facts
         progress.request_model = facts.model
+        _check_names(facts)
         edits = NO_EDITS
         if endpoint.unified:
             placed = self._place(endpoint, facts)
@@ -252,6 +254,14 @@ class Exchange:
         progress.decision = decision
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
+        if not endpoint.inspectable and decision.response is not None and decision.response.holds:
+            # Its answer could not be read either: where a rule reads answers and that is refused, nothing is sent at all. Tool
+            # names alone are no content: such an endpoint passes them, and the record says that it was not inspected.
+            decision = decision.response.unreadable("no dialect reads this endpoint")
+            if decision.verdict is not Verdict.ALLOW:
+                progress.response_decision = decision
+                return self._refuse(self._refusal_of(decision))
+        decision = progress.decision
         progress.edits = decision.edits
         if decision.edits:
             edits = RequestEdits((*edits.fields, *decision.edits.fields), decision.edits.strip_tools)
@@ -325,11 +335,13 @@ class Exchange:
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
             if said.content_encoding:
                 headers = without(headers, _CONTENT_ENCODING)
+        if said.shown.several:
+            headers = self.plane.surface.own_keys(endpoint, headers)
         if endpoint.unified and self.plane.surface.keyless(endpoint.provider):
             headers = without(headers, CREDENTIAL_HEADERS)
         upstream = self.plane.surface.upstream(endpoint)
         if endpoint.credential:
-            headers = (*headers, (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
+            headers = (*without(headers, _GEMINI_KEY), (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
         self.state = State.SENT
         progress = self.progress
         progress.attempts = 1
@@ -346,6 +358,8 @@ class Exchange:
         endpoint, facts = self._endpoint(), progress.facts
         progress.status = status
         rules = progress.decision.response if status < _OK_BELOW else None
+        if rules is not None and not endpoint.inspectable and not rules.holds:
+            rules = None
         gated = held = False
         if rules is None:
             progress.seen = seen = Observation()
@@ -600,6 +614,18 @@ class Exchange:
 def error_name(error: Exception) -> str:
     """Name an exception for a record: a stable code for ours, the class for others. Never its text, which may hold a body."""
     return error.code if isinstance(error, LlmcpError) else type(error).__name__
+
+
+def _check_names(facts: RequestFacts) -> None:
+    """Refuse a model's name with white space around it or with invisible characters: hosts trim them, globs do not match them."""
+    for name in (facts.model, *facts.fallback_models):
+        if name != name.strip() or not name.isprintable():
+            raise MalformedRequestError(
+                "the name of the model is not plain",
+                why="it has white space around it or invisible characters",
+                fix="send the model's id alone",
+                code="malformed-model",
+            )
 
 
 def _has_body(head: RequestHead) -> bool:

@@ -4,7 +4,8 @@ Rules:
 1. Unknown headers pass: the list of what is dropped is closed, the list of what passes is open.
 2. Hop-by-hop headers and those that `Connection` names stay on their own side.
 3. What is llmcp's own (`x-llmcp-*`, virtual keys, proxy credentials) never goes upstream and is never taken from an upstream.
-4. An upstream may not open the listener to web pages (`access-control-*`) nor lead the client past it (`alt-svc`).
+4. A header that would make the upstream do another method than the one that was asked about is dropped.
+5. An upstream may not open the listener to web pages (`access-control-*`) nor lead the client past it (`alt-svc`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _HOP_BY_HOP = frozenset(
     )
 )
 # The shell sets these itself, from the upstream's origin and from the body that it sends.
-_REQUEST_OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_REQUEST_FRAMING = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+# Rules were asked about the method of the request line; an upstream that honours these would do another thing (Google's do).
+_METHOD_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+_REQUEST_OWN = _REQUEST_FRAMING | _METHOD_OVERRIDES
 _RESPONSE_OWN = _HOP_BY_HOP | {b"content-length", b"alt-svc"}
 _OWN_PREFIX = b"x-llmcp-"
 _CORS_PREFIX = b"access-control-"

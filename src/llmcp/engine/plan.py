@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from llmcp.core.decide import Decision, Mode, RuleFault, RuleHit, Verdict, WouldBe
+from llmcp.core.decide import Decision, Mode, RuleFault, RuleHit, WouldBe
 from llmcp.core.tally import Tally
 from llmcp.engine.asking import MEMORY, group_conditions
 from llmcp.engine.recent import Recent
@@ -227,6 +227,3 @@ def response_act(rule: CompiledRule, response: ResponseView) -> Callable[[Tally]
 def _default_message(policy: str, view: RequestView) -> str:
     model = f" to the model `{view.facts.model[:_SHOWN]}`" if view.facts.model else ""
     return f"refused by rule `default-deny` of policy `{policy}`: none of its `allow` rules covers this {view.operation} request{model}"
-
-
-__all__ = ["Answer", "Plan", "PlanPolicy", "Summing", "SwitchedOff", "Verdict", "add_failed", "response_act"]

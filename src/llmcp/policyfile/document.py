@@ -144,8 +144,8 @@ class _Composer:
     def _node(self, event: Any, stream: Iterator[Any], depth: int) -> Node:  # noqa: ANN401 - the library's events have no types
         self._nodes += 1
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            what = f"more than {MAX_DEPTH} levels deep" if depth > MAX_DEPTH else f"more than {MAX_NODES} nodes"
-            self._report("P016", event, f"the document has {what}")
+            deep = f"is nested more than {MAX_DEPTH} levels deep"
+            self._report("P016", event, f"the document {deep if depth > MAX_DEPTH else f'has more than {MAX_NODES} nodes'}")
             raise _StopReadingError
         if isinstance(event, events.AliasEvent):
             self._report("P006", event, f"`*{event.anchor}` is a YAML alias", hint=self._alias_hint(event))
@@ -201,16 +201,16 @@ class _Composer:
         plain = event.style is None and bool(event.implicit[0])
         text: str = event.value
         value, code = read_plain(text) if plain else (text, "")
-        if code:
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            self._report("P019", event, "half a surrogate pair stands here, which is no character")
+        elif code:
             self._report(code, event, _ODD_NUMBERS[code].format(text=_short(text)))
         return Scalar(_mark(event), text, value, plain, event.style or "", event.start_mark.index, event.end_mark.index)
 
     def _tagged(self, event: Any) -> bool:  # noqa: ANN401 - as above
-        start = event.start_mark.index
         tag = getattr(event, "tag", None)
         if not tag:
             return False
-        del start
         self._report("P008", event, f"`{_short(str(tag))}` is a YAML tag")
         return True
 

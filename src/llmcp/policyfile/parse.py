@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Mode
-from llmcp.core.policy import OnError, ParamValue, Policy, Position, Problem, Severity
+from llmcp.core.policy import OnError, ParamValue, Policy, Position, Problem
 from llmcp.policyfile.document import Source, read_document
 from llmcp.policyfile.exceptions import read_exceptions
 from llmcp.policyfile.nodes import Broken, Mapping, Node, Scalar, Sequence
@@ -74,14 +74,15 @@ def _policy(root: Node, source: Source, vocabulary: Vocabulary, now: datetime) -
             source.report("P109", place, f"`{key}` is not supported in this version", hint=why)
     spec.only("mode", "onError", "scope", "params", "rules", "exceptions", "tests", *_UNBUILT)
     params = _params(spec)
-    rules = read_rules(spec, dict(params), vocabulary)
+    mode = Mode(_one_of(spec, "mode", tuple(Mode), Mode.ENFORCE))
+    rules = read_rules(spec, dict(params), vocabulary, holds=mode is Mode.ENFORCE)
     return Policy(
         name=name,
         title=title,
         owners=owners,
-        mode=Mode(_one_of(spec, "mode", tuple(Mode), Mode.ENFORCE)),
+        mode=mode,
         on_error=OnError(_one_of(spec, "onError", tuple(OnError), OnError.DENY)),
-        scope=read_scope(spec, "scope"),
+        scope=read_scope(spec, "scope", vocabulary),
         params=params,
         rules=rules,
         exceptions=read_exceptions(spec, rules, dict(params), vocabulary, now),
@@ -181,6 +182,3 @@ def _usable(node: Scalar) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return -_INT64 <= value < _INT64
     return value is not None
-
-
-__all__ = ["API_VERSION", "KIND", "ParsedFile", "Severity", "parse_policy"]

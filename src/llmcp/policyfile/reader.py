@@ -70,6 +70,10 @@ class MappingReader:
         """Tell whether `key` is there."""
         return key in self.node.entries
 
+    def empty(self) -> bool:
+        """Tell whether there is no key at all."""
+        return not self.node.entries
+
     def at(self, key: str) -> Node:
         """Return the node under `key`, which must be there."""
         return self.node.entries[key].value

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from llmcp.core.policy import DEFAULT_DENY, Phase, Position, Rule, Severity
 from llmcp.policyfile.nodes import Broken, Mapping, Scalar
 from llmcp.policyfile.offsets import locate
-from llmcp.policyfile.reader import MappingReader, nearest, shape
+from llmcp.policyfile.reader import MappingReader, nearest
 from llmcp.policyfile.scope import read_scope
 
 if TYPE_CHECKING:
@@ -29,8 +29,17 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYS = ("id", "match", "phase", "when")
 
 
-def read_rules(spec: MappingReader, params: MappingOf[str, ParamValue], vocabulary: Vocabulary) -> tuple[Rule, ...]:
-    """Return the rules that can be read; what is wrong with the others was reported."""
+def read_rules(
+    spec: MappingReader,
+    params: MappingOf[str, ParamValue],
+    vocabulary: Vocabulary,
+    *,
+    holds: bool,
+) -> tuple[Rule, ...]:
+    """Return the rules that can be read; what is wrong with the others was reported.
+
+    `holds` says that the policy is enforced, so that a condition on the response holds streams back.
+    """
     items = spec.items("rules")
     if items is None:
         if not spec.has("rules"):
@@ -47,7 +56,7 @@ def read_rules(spec: MappingReader, params: MappingOf[str, ParamValue], vocabula
             continue
         reader = MappingReader(spec.source, item, "rule")
         name = read_id(reader, seen)
-        rule = _rule(reader, name, params, vocabulary)
+        rule = _rule(reader, name, params, vocabulary, holds=holds)
         if rule is not None:
             rules.append(rule)
     return tuple(rules)
@@ -75,12 +84,19 @@ def read_id(reader: MappingReader, seen: dict[str, int]) -> str:
     return name
 
 
-def _rule(reader: MappingReader, name: str, params: MappingOf[str, ParamValue], vocabulary: Vocabulary) -> Rule | None:
+def _rule(
+    reader: MappingReader,
+    name: str,
+    params: MappingOf[str, ParamValue],
+    vocabulary: Vocabulary,
+    *,
+    holds: bool,
+) -> Rule | None:
     effect = _effect(reader, vocabulary)
     spec = _spec(reader, effect) if effect else None
     when, reads = read_condition(reader, params, vocabulary)
-    match = read_scope(reader, "match")
-    phase = _phase(reader, effect, reads)
+    match = read_scope(reader, "match", vocabulary)
+    phase = _phase(reader, effect, reads, holds=holds)
     if effect is None or spec is None:
         return None
     return Rule(name, effect.name, spec, match, phase, when, reader.node.position)
@@ -141,7 +157,7 @@ def read_condition(
     return node.value, compiled.reads
 
 
-def _phase(reader: MappingReader, effect: Effect | None, reads: frozenset[str]) -> Phase:
+def _phase(reader: MappingReader, effect: Effect | None, reads: frozenset[str], *, holds: bool) -> Phase:
     answers = sorted(name for name in reads if name.startswith("response."))
     default = Phase.RESPONSE if answers else effect.default_phase if effect else Phase.REQUEST
     said = reader.text("phase")
@@ -161,7 +177,7 @@ def _phase(reader: MappingReader, effect: Effect | None, reads: frozenset[str]) 
             else f"`{effect.name}` does not act in phase `{phase}`"
         )
         reader.problem("P114", why, key=at)
-    elif answers:
+    elif answers and holds:
         names = ", ".join(f"`{name}`" for name in answers)
         place = reader.at("when").position if reader.has("when") else Position()
         reader.source.report(
@@ -171,6 +187,3 @@ def _phase(reader: MappingReader, effect: Effect | None, reads: frozenset[str]) 
             severity=Severity.WARNING,
         )
     return phase
-
-
-__all__ = ["ID", "MAX_RULES", "read_condition", "read_id", "read_rules", "shape"]

@@ -6,24 +6,29 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.globs import Glob
 from llmcp.core.messages import Operation
-from llmcp.core.policy import Scope
+from llmcp.core.policy import Scope, Severity
 from llmcp.policyfile.nodes import Scalar, Sequence
 from llmcp.policyfile.reader import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmcp.policyfile.reader import MappingReader
+    from llmcp.ports import Vocabulary
 
 _ALL = ("*",)
 
 
-def read_scope(owner: MappingReader, key: str) -> Scope:
+def read_scope(owner: MappingReader, key: str, vocabulary: Vocabulary) -> Scope:
     """Return the scope under `key`; everything where it is absent."""
     scope = owner.inner(key)
     if scope is None:
         return Scope()
     scope.only("orgs", "apps", "providers", "models", "operations")
     operations = scope.globs("operations") or _ALL
-    _check_operations(scope, operations)
+    _check_names(scope, "operations", [operation.value for operation in Operation])
+    if vocabulary.providers:
+        _check_names(scope, "providers", vocabulary.providers)
     return Scope(
         orgs=scope.globs("orgs") or _ALL,
         apps=scope.globs("apps") or _ALL,
@@ -33,12 +38,18 @@ def read_scope(owner: MappingReader, key: str) -> Scope:
     )
 
 
-def _check_operations(scope: MappingReader, operations: tuple[str, ...]) -> None:
-    node = scope.get("operations")
-    if not isinstance(node, Sequence):
-        return
-    places = {item.value: item.position for item in node.items if isinstance(item, Scalar)}
-    for pattern in operations:
-        if pattern in places and not any(Glob(pattern).matches(operation.value) for operation in Operation):
-            hint = nearest(pattern, [operation.value for operation in Operation])
-            scope.source.report("P113", places[pattern], f"`{pattern[:60]}` covers no operation", hint=hint)
+def _check_names(scope: MappingReader, key: str, known: Collection[str]) -> None:
+    """Report globs that cover no known name: an error for operations, a closed list; a warning for providers, which settings add."""
+    node = scope.get(key)
+    items = node.items if isinstance(node, Sequence) else []
+    for item in items:
+        if not isinstance(item, Scalar) or not isinstance(item.value, str) or not item.value:
+            continue
+        if any(Glob(item.value).matches(name.casefold()) for name in known):
+            continue
+        hint = nearest(item.value, known)
+        if key == "operations":
+            scope.source.report("P113", item.position, f"`{item.value[:60]}` covers no operation", hint=hint)
+        else:
+            message = f"`{item.value[:60]}` covers no known provider"
+            scope.source.report("P121", item.position, message, hint=hint, severity=Severity.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmcp.core.decide import Verdict
-from llmcp.core.policy import DEFAULT_DENY, TestCase
+from llmcp.core.policy import DEFAULT_DENY, PolicyTest
 from llmcp.engine.eval_input import read_input
 from llmcp.errors import UsageError
 from llmcp.policyfile.nodes import Mapping, Node, Scalar, Sequence
@@ -30,13 +30,13 @@ def plain(node: Node) -> Any:  # noqa: ANN401 - whatever the document holds
             return None
 
 
-def read_tests(spec: MappingReader, rules: Collection[str]) -> tuple[TestCase, ...]:
+def read_tests(spec: MappingReader, rules: Collection[str]) -> tuple[PolicyTest, ...]:
     """Return the tests that can be run; what is wrong with the others was reported."""
     items = spec.items("tests") or []
     if len(items) > MAX_TESTS:
         spec.problem("P120", f"the policy has {len(items)} tests; at most {MAX_TESTS} are read", key="tests")
         return ()
-    found: list[TestCase] = []
+    found: list[PolicyTest] = []
     for item in items:
         if isinstance(item, Mapping):
             case = _case(MappingReader(spec.source, item, "test"), rules)
@@ -47,7 +47,7 @@ def read_tests(spec: MappingReader, rules: Collection[str]) -> tuple[TestCase, .
     return tuple(found)
 
 
-def _case(reader: MappingReader, rules: Collection[str]) -> TestCase | None:
+def _case(reader: MappingReader, rules: Collection[str]) -> PolicyTest | None:
     reader.only("name", "input", "expect")
     for key in ("name", "input", "expect"):
         if not reader.has(key):
@@ -64,7 +64,7 @@ def _case(reader: MappingReader, rules: Collection[str]) -> TestCase | None:
         reader.problem("P119", fault.what, key="input", hint=fault.fix)
         return None
     verdict, named = _expect(expect, rules)
-    return TestCase(name, document, verdict, named, reader.node.position)
+    return PolicyTest(name, document, verdict, named, reader.node.position)
 
 
 def _expect(expect: MappingReader, rules: Collection[str]) -> tuple[str | None, tuple[str, ...] | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,14 +19,14 @@ VOCABULARY = replace(build_vocabulary(PROVIDERS), compiler=CachingCompiler())
 MODEST = settings(max_examples=150, deadline=None)
 
 
-def names(hits):
+def names(hits: Any) -> Any:
     """Return policy and rule names of hits."""
     return [(hit.policy, hit.id) for hit in hits]
 
 
 @MODEST
 @given(policy_sets, st.lists(views, min_size=1, max_size=6))
-def test_gate_index_and_memory_decide_as_asking_each_rule_by_itself_does(drawn, asked):
+def test_gate_index_and_memory_decide_as_asking_each_rule_by_itself_does(drawn: Any, asked: Any) -> None:
     """The program agrees with the naive evaluator, also when it is asked again."""
     program, naive = CompiledProgram(drawn, VOCABULARY), Naive(drawn, VOCABULARY.compiler)
     for view in [*asked, *asked]:
@@ -41,7 +42,7 @@ def test_gate_index_and_memory_decide_as_asking_each_rule_by_itself_does(drawn, 
 
 @MODEST
 @given(policy_sets, views, responses)
-def test_the_response_phase_decides_as_asking_each_rule_by_itself_does(drawn, view, response):
+def test_the_response_phase_decides_as_asking_each_rule_by_itself_does(drawn: Any, view: Any, response: Any) -> None:
     """The response rules agree with the naive evaluator, and a tool call that is refused alone is refused in the whole."""
     decision = CompiledProgram(drawn, VOCABULARY).decide_request(view)
     if decision.verdict is Verdict.DENY:
@@ -59,7 +60,7 @@ def test_the_response_phase_decides_as_asking_each_rule_by_itself_does(drawn, vi
 many_views = st.lists(views, min_size=4, max_size=8)
 
 
-def refused(drawn, asked):
+def refused(drawn: Any, asked: Any) -> Any:
     """Return the views that the policies refuse."""
     program = CompiledProgram(drawn, VOCABULARY)
     return [view for view in asked if program.decide_request(view).verdict is Verdict.DENY]
@@ -67,7 +68,7 @@ def refused(drawn, asked):
 
 @MODEST
 @given(policy_sets, policies("added"), many_views)
-def test_adding_a_policy_never_lifts_a_denial(drawn, added, asked):
+def test_adding_a_policy_never_lifts_a_denial(drawn: Any, added: Any, asked: Any) -> None:
     """Whatever the new policy holds, `allow` rules and exceptions included, it speaks for itself only."""
     denied = refused(drawn, asked)
     for name in ("a-first", "z-last"):
@@ -77,7 +78,7 @@ def test_adding_a_policy_never_lifts_a_denial(drawn, added, asked):
 
 @MODEST
 @given(policy_sets, rules(effects=("deny", "set", "tools", "record"), id_="added"), many_views, st.data())
-def test_adding_any_rule_but_an_allow_never_lifts_a_denial(drawn, rule, asked, data):
+def test_adding_any_rule_but_an_allow_never_lifts_a_denial(drawn: Any, rule: Any, asked: Any, data: Any) -> None:
     """Wherever in the file it is put."""
     denied = refused(drawn, asked)
     index = data.draw(st.integers(0, len(drawn) - 1))
@@ -90,7 +91,7 @@ def test_adding_any_rule_but_an_allow_never_lifts_a_denial(drawn, rule, asked, d
 
 @MODEST
 @given(policy_sets, views, st.randoms(use_true_random=False))
-def test_the_order_of_policies_and_of_rules_does_not_change_the_verdict(drawn, view, random):
+def test_the_order_of_policies_and_of_rules_does_not_change_the_verdict(drawn: Any, view: Any, random: Any) -> None:
     """Policies are sorted by name; rules in another order deny or allow the same."""
     base = CompiledProgram(drawn, VOCABULARY).decide_request(view)
     shuffled = list(drawn)
@@ -103,7 +104,7 @@ def test_the_order_of_policies_and_of_rules_does_not_change_the_verdict(drawn, v
 
 @MODEST
 @given(policy_sets, views)
-def test_a_denial_always_names_a_rule_and_has_a_message_and_no_edits(drawn, view):
+def test_a_denial_always_names_a_rule_and_has_a_message_and_no_edits(drawn: Any, view: Any) -> None:
     """Nobody is refused without being told why, and nothing refused is edited."""
     decision = CompiledProgram(drawn, VOCABULARY).decide_request(view)
     if decision.verdict is Verdict.DENY:
@@ -114,7 +115,7 @@ def test_a_denial_always_names_a_rule_and_has_a_message_and_no_edits(drawn, view
 
 @MODEST
 @given(policy_sets, views)
-def test_rules_that_warn_or_audit_never_change_the_decision(drawn, view):
+def test_rules_that_warn_or_audit_never_change_the_decision(drawn: Any, view: Any) -> None:
     """Taking them out leaves verdict, rules and edits as they were."""
     decision = CompiledProgram(drawn, VOCABULARY).decide_request(view)
     enforced = [policy for policy in drawn if policy.mode.value == "enforce"]
