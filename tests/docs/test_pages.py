@@ -127,3 +127,9 @@ def test_no_meaning_is_blank() -> None:
     meanings = script("meanings")
     for said in (meanings.RECORD, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS):
         assert all(text.strip() for text in said.values())
+
+
+def test_every_benchmark_stands_in_its_list() -> None:
+    """A script that nobody can find is not run."""
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT / "benchmarks").glob("*.py") if f"`{path.name}`" not in page] == []
