@@ -258,6 +258,9 @@ class Gate(Protocol):
     def closed(self, bound: object) -> bool:
         """Tell that every condition is false; False when one holds or failed to run, or when that is not known."""
 
+    def which(self, bound: object) -> int | None:
+        """Return the conditions that hold, one bit each from the lowest; None when one failed to run, or when that is not known."""
+
 
 class ConditionCompiler(Protocol):
     """The condition language. Neutral values of CONTRACT 4.4 are applied where it binds variables."""

@@ -7,6 +7,7 @@ Rules:
    `True` is a match.
 4. A reason never repeats a value of the request.
 5. Several conditions become one gate: their disjunction. An error inside it opens the gate, it never closes it.
+   Which conditions hold behind an open one is a second expression; an error inside it leaves them to be asked alone.
 6. A condition over what varies names the parts of it that can make it false cheaply; they change no outcome.
 """
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from llmcp.ports import Condition
 
 MAX_LENGTH = 8192
+_BITS = 62
 
 
 class CelCondition:
@@ -62,12 +64,15 @@ class CelCondition:
 
 
 class CelGate:
-    """The disjunction of several conditions."""
+    """The disjunction of several conditions; where it holds, a sum of bits tells which of them do."""
 
-    __slots__ = ("_program",)
+    __slots__ = ("_bits", "_env", "_program", "_sources")
 
-    def __init__(self, program: cel.Expression) -> None:
-        self._program = program
+    def __init__(self, env: cel.Env, sources: Sequence[str]) -> None:
+        self._env = env
+        self._sources = sources
+        self._program = env.compile(" || ".join(f"({source}\n)" for source in sources))
+        self._bits: cel.Expression | None = None
 
     def closed(self, bound: Any) -> bool:  # noqa: ANN401 - an activation of the library, opaque to callers
         """Tell that every condition is false."""
@@ -75,6 +80,27 @@ class CelGate:
             return self._program.eval(bound).value() is False
         except RuntimeError:
             return False
+
+    def which(self, bound: Any) -> int | None:  # noqa: ANN401 - an activation of the library, opaque to callers
+        """Return one bit for each condition that holds, or None where one failed to run and all must be asked alone."""
+        if len(self._sources) > _BITS:
+            return None
+        try:
+            # Compiled when first wanted: many gates never open.
+            if self._bits is None:
+                self._bits = self._env.compile(_sum([f"(({s}\n) ? {1 << bit} : 0)" for bit, s in enumerate(self._sources)]))
+            bits = self._bits.eval(bound).value()
+        except RuntimeError:
+            return None
+        return bits if type(bits) is int else None
+
+
+def _sum(terms: list[str]) -> str:
+    """Add up as a balanced tree: a chain would nest as deep as it is long."""
+    if len(terms) == 1:
+        return terms[0]
+    half = len(terms) // 2
+    return f"({_sum(terms[:half])} + {_sum(terms[half:])})"
 
 
 _REASONS = (
@@ -205,9 +231,8 @@ class CelCompiler:
         """Join conditions by `||`. None where the library refuses the whole (nesting) or there is nothing to gain."""
         if len(conditions) <= 1:
             return None
-        joined = " || ".join(f"({condition.source}\n)" for condition in conditions)
         try:
-            return CelGate(self._env.compile(joined))
+            return CelGate(self._env, [condition.source for condition in conditions])
         except RuntimeError:
             return None
 

@@ -51,7 +51,10 @@ def clean(text: str) -> str:
     It raises for lone surrogates and silently ends a string at its first NUL, which would hide the rest from every rule.
     """
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", _NUL_STAND_IN) if "\0" in text else text
 
 

@@ -23,6 +23,8 @@ type Outcomes = tuple[tuple[int, bool | str], ...]
 """What is not plainly false: the slot, and True or why the condition failed to run."""
 
 MEMORY = 512
+_GROWING = frozenset({"request.turns"})
+"""What is another one with every request of a conversation: in a key of many it would make the memory of all of them useless."""
 
 
 class Group:
@@ -54,8 +56,12 @@ class Group:
         if not self._conditions:
             return ()
         bound = self._bind(view, None)
-        if self._gate is not None and self._gate.closed(bound):
-            return ()
+        if self._gate is not None:
+            if self._gate.closed(bound):
+                return ()
+            bits = self._gate.which(bound)
+            if bits is not None:
+                return tuple([(slot, True) for bit, (slot, _) in enumerate(self._conditions) if bits >> bit & 1])
         tested = [(slot, condition.test(bound)) for slot, condition in self._conditions]
         return tuple([each for each in tested if each[1] is not False])
 
@@ -130,13 +136,14 @@ class Left:
 
 
 def group_conditions(conditions: Iterable[tuple[int, Condition]], compiler: ConditionCompiler) -> tuple[Group | Varying, ...]:
-    """Put conditions into as few groups as rules 1 and 2 and their reading of labels allow."""
-    sorted_out: dict[tuple[bool, bool], list[tuple[int, Condition]]] = {}
+    """Put conditions into as few groups as rules 1 and 2, their reading of labels and growing conversations allow."""
+    sorted_out: dict[tuple[bool, bool, bool], list[tuple[int, Condition]]] = {}
     for slot, condition in conditions:
         seldom = compiler.memo_key(condition.reads) is not None
         merged = any("#" in name for name in condition.reads)
-        sorted_out.setdefault((seldom, merged), []).append((slot, condition))
-    return tuple((Group if seldom else Varying)(chosen, compiler) for (seldom, _), chosen in sorted_out.items())
+        grows = bool(condition.reads & _GROWING)
+        sorted_out.setdefault((seldom, merged, seldom and grows), []).append((slot, condition))
+    return tuple((Group if seldom else Varying)(chosen, compiler) for (seldom, _, _), chosen in sorted_out.items())
 
 
 def _reads(conditions: Iterable[tuple[int, Condition]]) -> frozenset[str]:

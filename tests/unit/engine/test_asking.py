@@ -101,3 +101,25 @@ def test_other_texts_in_the_same_view_are_joined_anew():
     view = with_texts(plain_view(), ("a secret",))
     assert group.ask(view) == ((0, True),)
     assert group.ask(with_texts(view, ("nothing",))) == ()
+
+
+def test_more_conditions_than_a_sum_has_bits_are_asked_alone():
+    """And so are those behind a gate where one of them failed to run."""
+    conditions = [(slot, compiled(f"request.max_tokens > {slot}")) for slot in range(80)]
+    (group,) = group_conditions(conditions, COMPILER)
+    view = replace(plain_view(), facts=RequestFacts(max_tokens=40))
+    assert group.ask(view) == tuple((slot, True) for slot in range(40))
+
+
+def test_what_grows_with_a_conversation_is_remembered_by_itself():
+    """Else each new turn would make all that is remembered useless."""
+    conditions = [(0, compiled("request.turns > 5")), (1, compiled('subject.org == "x"')), (2, compiled("request.stream"))]
+    assert len(group_conditions(conditions, COMPILER)) == 2
+
+
+def test_a_guard_that_fails_to_run_closes_nothing():
+    """The condition fails too, and its rule's `onError` has to hear of it."""
+    condition = compiled('1 / request.turns > 0 && request.text.contains("secret")')
+    (group,) = group_conditions([(0, condition)], COMPILER)
+    assert group.ask(with_texts(plain_view(), ("a secret",))) == ((0, "division by zero"),)
+    assert group.ask(with_texts(plain_view(), ("nothing",))) == ()

@@ -403,6 +403,18 @@ def test_no_target_makes_the_surface_raise_and_none_leaves_its_prefix(target: st
         assert not {".", ".."} & set(found.target.partition("?")[0].split("/"))
 
 
+def test_one_target_is_placed_for_each_method_by_itself() -> None:
+    """What was placed for one endpoint is not given to another of the same target."""
+    made = CatalogSurface(CATALOG, dialect_families(), {})
+    for method in ("POST", "GET", "POST", "GET"):
+        endpoint = made.resolve(RequestHead(method, "/v1/messages/batches", ()))
+        assert isinstance(endpoint, Endpoint)
+        placed = made.place(endpoint, "claude-sonnet-4-5", "anthropic")
+        assert isinstance(placed, Endpoint)
+        assert (placed.operation, placed.kind) == (endpoint.operation, endpoint.kind)
+        assert made.place(endpoint, "claude-sonnet-4-5", "anthropic") is placed
+
+
 def test_of_several_keys_each_goes_to_its_own_provider_alone() -> None:
     """On unified paths what is not plainly the chosen provider's stays; on native ones what is plainly another's."""
     made = surface()
