@@ -34,7 +34,7 @@ from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
 from llmcp.engine.heads import HeadFacts, Heads
 from llmcp.engine.stream import ResponseReader, declares_stream
 from llmcp.errors import LlmcpError, MalformedRequestError, NotEditableError, WrongStateError
-from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
+from llmcp.ports import REFUSAL_STATUS, Endpoint, Framing, Refusal, RefusalKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,11 +112,26 @@ class Progress(msgspec.Struct):
 
 
 class Exchange:
-    """One request. `emit` is handed the progress exactly once, when the exchange is over."""
+    """One request. `emit` is handed the progress exactly once, when the exchange is over.
+
+    `closed` says why nothing can be decided now; every request is then refused with 503, and recorded.
+    """
 
     __slots__ = (
-        "_client_ip", "_clock", "_emit", "_head", "_held", "_held_bytes", "_pending", "_said", "_start", "decision_id", "plane",
-        "progress", "state",
+        "_client_ip",
+        "_clock",
+        "_closed",
+        "_emit",
+        "_head",
+        "_held",
+        "_held_bytes",
+        "_pending",
+        "_said",
+        "_start",
+        "decision_id",
+        "plane",
+        "progress",
+        "state",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +142,7 @@ class Exchange:
         client_ip: str,
         clock: Clock,
         emit: Callable[[Exchange], None],
+        closed: str = "",
     ) -> None:
         self.plane = plane
         self.decision_id = decision_id
@@ -135,6 +151,7 @@ class Exchange:
         self._client_ip = client_ip
         self._clock = clock
         self._emit = emit
+        self._closed = closed
         self._head: RequestHead | None = None
         self._said: HeadFacts | None = None
         self._start: ResponseStart | None = None
@@ -165,7 +182,7 @@ class Exchange:
             said = self._said = self.plane.heads.read(head, self._client_ip)
             progress.client = said.client
             progress.labels = said.labels
-            refusal = self._check_credentials(named, said.shown) or self._check_content(named, head, said)
+            refusal = self._check_open() or self._check_credentials(named, said.shown) or self._check_content(named, head, said)
             if refusal is not None:
                 return self._refuse(refusal)
             self.state = State.BODY
@@ -211,6 +228,9 @@ class Exchange:
             return False
         return not self._headers_said().is_json
 
+    def _check_open(self) -> Refusal | None:
+        return self._refusal(RefusalKind.UNAVAILABLE, f"llmcp refuses this request: {self._closed}") if self._closed else None
+
     def _check_credentials(self, endpoint: Endpoint, shown: Presented) -> Refusal | None:
         if shown.virtual or is_virtual(endpoint.credential):
             return self._refusal(RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked")
@@ -239,6 +259,9 @@ class Exchange:
         progress.facts = facts
         progress.request_model = facts.model
         _check_names(facts)
+        if facts.max_tokens is not None and facts.max_tokens < 0:
+            # Local servers take -1 for "no limit", which is more than any ceiling.
+            progress.facts = facts = structs.replace(facts, max_tokens=None)
         edits = NO_EDITS
         if endpoint.unified:
             placed = self._place(endpoint, facts)
@@ -488,7 +511,7 @@ class Exchange:
             refusal = self._refusal(kind, why)
             progress.refusal = refusal
             endpoint = self._endpoint()
-            return Cut(tail + endpoint.dialect.refuse_in_stream(endpoint, refusal, reader.framing))
+            return Cut(tail + self._last_event(endpoint, refusal, reader))
         # The client sees what it would have seen without a gateway: a response that breaks off.
         return Cut(tail, clean=False)
 
@@ -540,12 +563,12 @@ class Exchange:
     # -- answers ----------------------------------------------------------------------------------------------------------------
 
     def _not_served(self) -> Respond:
+        """Answer at a path that names no provider, in the shape that most clients read. There is nothing to record."""
         self.state = State.DONE
-        body = (
-            b'{"error":{"message":"llmcp serves nothing at this path; `llmcp provider list` names the prefixes",'
-            b'"type":"invalid_request_error","param":null,"code":"llmcp_not_found"}}'
-        )
-        return Respond(404, ((b"content-type", b"application/json"),), body)
+        kind = RefusalKind.UNAVAILABLE if self._closed else RefusalKind.NOT_FOUND
+        why = self._closed or "llmcp serves nothing at this path; `llmcp provider list` names the prefixes"
+        error = {"message": why, "type": "invalid_request_error", "param": None, "code": str(kind)}
+        return Respond(REFUSAL_STATUS[kind], ((b"content-type", b"application/json"),), msgspec.json.encode({"error": error}))
 
     def _refusal(self, kind: RefusalKind, message: str) -> Refusal:
         return Refusal(kind, f"{message} (llmcp decision {self.decision_id})", self.decision_id)
@@ -578,8 +601,16 @@ class Exchange:
         progress.refusal = refusal = self._refusal_of(decision)
         self.state = State.DONE
         endpoint = self._endpoint()
-        framing = progress.reader.framing if progress.reader is not None else Framing.SSE
-        return Cut(before + endpoint.dialect.refuse_in_stream(endpoint, refusal, framing))
+        return Cut(before + self._last_event(endpoint, refusal, progress.reader))
+
+    @staticmethod
+    def _last_event(endpoint: Endpoint, refusal: Refusal, reader: ResponseReader | None) -> bytes:
+        """Return the dialect's event that ends a stream, so that it parses also where nothing came before it."""
+        framing = reader.framing if reader is not None else Framing.SSE
+        event = endpoint.dialect.refuse_in_stream(endpoint, refusal, framing)
+        if framing is Framing.JSON_ARRAY and reader is not None and not reader.let_go:
+            return b"[" + event.lstrip(b",\n")
+        return event
 
     def _own_headers(self, decision: Decision) -> Headers:
         own = ((b"x-llmcp-decision-id", self.decision_id.encode("ascii")), self.plane.revision_header)

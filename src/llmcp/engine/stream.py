@@ -43,12 +43,12 @@ class ResponseReader:
     """Reads one response body into an `Observation`.
 
     `gate` is asked by name about every tool call before it is let go; its first denial is kept in `denied`, after which nothing
-    more is let go.
+    more is let go. `let_go` tells whether the client got anything of the body yet.
     """
 
     __slots__ = (
         "_asked", "_content_type", "_decoder", "_endpoint", "_framer", "_gate", "_headers", "_max_bytes", "_parts", "_read_event",
-        "_reading", "_seen", "_size", "_status", "_stream", "_whole", "_withheld", "bytes", "denied", "framing", "skipped",
+        "_reading", "_seen", "_size", "_status", "_stream", "_whole", "_withheld", "bytes", "denied", "framing", "let_go", "skipped",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - what a response is read by; all but two by name
@@ -66,6 +66,7 @@ class ResponseReader:
         self.framing = Framing.WHOLE
         self.skipped: list[tuple[str, str]] = []
         self.bytes = 0
+        self.let_go = False
         self._endpoint = endpoint
         self._seen = seen
         self._status = status
@@ -108,6 +109,7 @@ class ResponseReader:
                 framer = self._framer
                 for frame in framer.feed(data) if framer is not None and self._decoder is None else self._frames(data):
                     self._read_event(self._endpoint, frame, self._seen)
+            self.let_go = True
             return data
         return self._pass(self._frames(data))
 
@@ -194,6 +196,7 @@ class ResponseReader:
             if all(call.name for call in self._seen.tools):
                 out += b"".join(self._withheld)
                 self._withheld.clear()
+        self.let_go = self.let_go or bool(out)
         return bytes(out)
 
     def _ask(self) -> bool:

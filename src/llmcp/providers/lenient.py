@@ -20,6 +20,9 @@ from llmcp.errors import MalformedRequestError
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOM = b"\xef\xbb\xbf"
+# What names models and tools, and what holds messages, must be lists; the former of sound items.
+_NAMING = frozenset({"models", "tools", "functions"})
+_LISTS = _NAMING | {"messages"}
 _TOKEN_CEILING = 2**63 - 1
 
 
@@ -45,7 +48,9 @@ class Reader[T: msgspec.Struct]:
         """Decode a request body. Raises MalformedRequestError: see the module's rule 3."""
         if not body.isascii():
             _check_utf8(body)
-        value, _ = self.read(body)
+        value, dropped = self.read(body)
+        if dropped and value is not None:
+            self._check_containers(loads(body), governed)
         if value is None:
             what = "the request body is not a JSON object"
             raise MalformedRequestError(
@@ -66,6 +71,31 @@ class Reader[T: msgspec.Struct]:
                 code="duplicate-key",
             )
         return value
+
+    def _check_containers(self, value: dict[str, Any], governed: frozenset[str]) -> None:
+        """Refuse what rules ask about by name, where it has another form than documented: a host may read what was dropped here.
+
+        Raises: MalformedRequestError.
+        """
+        for field in msgspec.structs.fields(self._kind):
+            if field.name not in governed or value.get(field.name) is None:
+                continue
+            if not self._is_sound(field, value[field.name]):
+                raise MalformedRequestError(
+                    f"`{field.name}` has the wrong form",
+                    why="rules are asked about what stands in it",
+                    fix=f"send `{field.name}` as the provider's API reference shows",
+                    code="malformed-field",
+                )
+
+    @staticmethod
+    def _is_sound(field: msgspec.structs.FieldInfo, value: object) -> bool:
+        if field.name not in _LISTS:
+            return True
+        try:
+            return isinstance(value, list) and (field.name not in _NAMING or not _soften(value, field.type)[1])
+        except (_UnfitError, RecursionError):
+            return False
 
     def _read_softly(self, data: bytes) -> tuple[T | None, int]:
         value = loads(data)

@@ -183,11 +183,15 @@ class OpenAiChat:
 
 
 def highest(*limits: object) -> int | None:
-    """Return the most generous of several limits: which one a host obeys is its own business."""
+    """Return the most generous of several limits: which one a host obeys is its own business. A negative one means none."""
     most: int | None = None
     for limit in limits:
         known = count(limit)
-        if known is not None and (most is None or known > most):
+        if known is None:
+            continue
+        if known < 0:
+            return None
+        if most is None or known > most:
             most = known
     return most
 

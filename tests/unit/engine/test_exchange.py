@@ -393,3 +393,35 @@ def test_an_endpoint_that_nothing_reads_passes_a_rule_about_tools_and_is_recorde
     assert run.receive_response_data(b"{}") == b"{}"
     assert run.progress.reader is not None
     assert run.progress.reader.skipped
+
+
+@pytest.mark.parametrize("first", ["shell", "fine"])
+def test_an_array_that_is_cut_is_json_wherever_the_cut_falls(first: str) -> None:
+    """Also before its first element, when the client has seen no bracket yet."""
+    rules = Program(lambda _view: Decision(Verdict.ALLOW, response=ResponseProgram(tools=lambda name: name != "shell")))
+    run = exchange(plane(rules, settings=Settings(providers={"gemini": ProviderSettings(base_url="http://127.0.0.1:9")})))
+    run.receive_head(RequestHead("POST", "/gemini/v1beta/models/m:streamGenerateContent", (JSON,), "127.0.0.1"))
+    run.receive_body(b'{"contents":[]}')
+    run.receive_response_head(200, (JSON,))
+    call = '{"candidates":[{"content":{"parts":[{"functionCall":{"name":"%s","args":{}}}]}}]}'
+    sent = b""
+    for piece in (f"[{call % first}", f",{call % 'shell'}", "]"):
+        said = run.receive_response_data(piece.encode())
+        if isinstance(said, Cut):
+            sent += said.data
+            break
+        sent += said
+    assert json.loads(sent)[-1]["error"]["code"] == 403
+
+
+def test_a_negative_limit_is_none() -> None:
+    """Local servers take -1 for "no limit"."""
+    views: list[Any] = []
+
+    def look(view: Any) -> Decision:
+        views.append(view)
+        return ALLOW
+
+    ask(exchange(plane(Program(look))), b'{"model":"m","messages":[],"max_tokens":-1}')
+    ask(exchange(plane(Program(look))), b'{"model":"m","messages":[],"max_tokens":-1,"max_completion_tokens":5}')
+    assert [view.facts.max_tokens for view in views] == [None, None]

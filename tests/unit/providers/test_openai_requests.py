@@ -261,6 +261,27 @@ def test_a_form_whose_model_is_in_doubt_is_refused(fields: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"models": "gpt-4o"},
+        {"models": [["gpt-4o"]]},
+        {"models": {"a": "gpt-4o"}},
+        {"tools": {"type": "function", "function": {"name": "shell"}}},
+        {"tools": [{"type": "function", "function": "shell"}]},
+        {"tools": ["shell"]},
+        {"functions": {"name": "shell"}},
+        {"messages": {"role": "user", "content": "hi"}},
+        {"messages": "hi"},
+    ],
+)
+def test_what_rules_ask_about_by_name_is_refused_in_another_form(fields: dict[str, Any]) -> None:
+    """Dropped silently, it would be a tool, a model or a message that no rule was asked about."""
+    body = json.dumps({"model": "m", "messages": []} | fields).encode()
+    with pytest.raises(MalformedRequestError):
+        read(openai_chat, body)
+
+
+@pytest.mark.parametrize(
     "header",
     [
         'Content-Disposition: form-data;\r\n name="model"',
@@ -341,7 +362,8 @@ def test_odd_types_never_raise_anything_but_malformed(module: Any, body: dict[st
     try:
         facts = read(module, body, Operation.MODERATION)
     except MalformedRequestError:
-        assert not isinstance(body.get("model"), str | None)
+        lists = ("models", "tools", "functions", "messages")
+        assert not isinstance(body.get("model"), str | None) or any(body.get(name) is not None for name in lists)
     else:
         assert isinstance(facts.model, str)
         assert all(isinstance(t.text, str) for t in facts.texts)
