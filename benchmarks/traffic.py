@@ -1,11 +1,15 @@
 """A recorded exchange as it goes through the gateway: where it is sent, what comes back, what its record must say.
 
 Rules:
-1. A recorded URL is mapped to the gateway's native path of its provider; the replaying upstream finds the recording by the
-   `x-replay-id` header, so only what the gateway reads of a path has to be right.
+1. A recorded URL is mapped to the gateway's native path of its provider: `/v1/…` below the prefix where the catalog says what that
+   becomes, the recorded path where it was recorded below another base. The replaying upstream finds the recording by the
+   `x-replay-id` header; what it received is compared afterwards (rule 6).
 2. Headers are the recorded ones, less framing and what belongs to a connection, plus a made-up credential of the provider's form.
 3. The expected body is what the replaying upstream sends: the recorded bytes, with line ends rewritten under `crlf`.
-4. Expected token counts follow CONTRACT section 5: input is the total with cache reads and writes, output includes reasoning.
+4. Expected token counts follow the record's meaning: input is the total with cache reads and writes, output includes reasoning.
+5. Where the independent reader read nothing and the record says something, the record *reads more*: that is no disagreement, but
+   only if what it says stands in the recorded bytes.
+6. The path that the upstream received is the recorded one.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ CHUNKINGS = ("random", "utf8", "crlf", "byte", "line", "event", "whole")
 # Recorded provider → the prefix it has in the gateway, where the two names differ.
 _PREFIX = {"openai-codex": "codex", "local": "vllm", "vercel-gateway": "vercel"}
 _NATIVE = {"openai", "anthropic", "gemini", "bedrock", "vertex", "azure", "cohere"}
+# Recorded below another base path than the catalog's: sent as recorded, which the gateway leaves as it is.
+_AS_RECORDED = {"bedrock-mantle", "deepseek", "huggingface", "local", "perplexity"}
+_OTHER_BASE = ("/api/coding/",)
 _NOT_SENT = {
     "content-length",
     "transfer-encoding",
@@ -58,6 +65,11 @@ class Exchange:
         """Provider and api, the row it is counted in."""
         return f"{self.raw['provider']} {self.raw['api']}"
 
+    def damaged(self, chunking: str) -> bool:
+        """Tell whether the upstream damages this response: rewritten line ends break the frames of a binary event stream."""
+        binary = "eventstream" in self.raw["response_headers"].get("content-type", "")
+        return chunking == "crlf" and binary and self.response_body("crlf") != self.response_body("whole")
+
     def response_body(self, chunking: str) -> bytes:
         """Return what the upstream sends under `chunking`, after content decoding."""
         if self.raw["status"] == 204:
@@ -81,13 +93,13 @@ def prefix(provider: str) -> str:
 def target(provider: str, url: str) -> str:
     """Map a recorded URL to the gateway."""
     parts = urlsplit(url)
-    path = quote(parts.path.replace("<", "").replace(">", ""), safe="/%:@!$&'()*+,;=~-._")
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
     query = "&".join(p for p in parts.query.split("&") if p and not p.startswith("key="))
     query = f"?{quote(query, safe='=&%:/,.-_~+')}" if query else ""
     if provider == "azure":
         resource = re.sub(r"[^a-z0-9-]", "", parts.netloc.split(".")[0].lower()) or "res"
         return f"/azure/{resource}{path}{query}"
-    if provider in _NATIVE:
+    if provider in _NATIVE | _AS_RECORDED or path.startswith(_OTHER_BASE):
         return f"/{prefix(provider)}{path}{query}"
     tail = _TAIL.search(path)
     known = tail.group(0) if tail else path
@@ -146,22 +158,43 @@ def expected_input(raw: dict[str, Any]) -> int | None:
 
 
 def expected_output(raw: dict[str, Any]) -> int | None:
-    """Return all output tokens, reasoning included."""
+    """Return all output tokens, reasoning included.
+
+    Reasoning was counted outside where there is more of it than of output, or where the total says so.
+    """
     expect, usage = raw["expect"], raw["expect"].get("usage_raw") or {}
     count: int | None = expect["output_tokens"]
     if "thoughtsTokenCount" in usage:
         return (count or 0) + (usage["thoughtsTokenCount"] or 0)
     reasoning, given, total = expect["reasoning_tokens"], expect["input_tokens"], expect["total_tokens"]
-    if raw["provider"] == "xai" and count is not None and reasoning and total == (given or 0) + count + reasoning:
+    if count is not None and reasoning and (reasoning > count or total == (given or 0) + count + reasoning):
         return count + reasoning
     return count
+
+
+def expected_model(raw: dict[str, Any]) -> str:
+    """Return the requested model's name. Google's bodies name it by its resource path, of which the record keeps the last part."""
+    name = unquote(raw["expect"].get("request_model") or "")
+    return name.rpartition("models/")[2] if raw["provider"] in {"gemini", "vertex"} else name
+
+
+def expected_path(raw: dict[str, Any]) -> str:
+    """Return the path and query that the upstream should receive, in the form of `forwarded_path`."""
+    parts = urlsplit(raw["url"])
+    query = "&".join(p for p in parts.query.split("&") if p and not p.startswith("key="))
+    return forwarded_path(parts.path + (f"?{query}" if query else ""))
+
+
+def forwarded_path(target: str) -> str:
+    """Return a request target in a form that can be compared: escapes read, no empty query."""
+    return unquote(target).removesuffix("?")
 
 
 def expected_record(raw: dict[str, Any]) -> dict[str, Any]:
     """Return what the record must say, under the names that `recorded` uses."""
     expect = raw["expect"]
     return {
-        "request_model": unquote(expect.get("request_model") or ""),
+        "request_model": expected_model(raw),
         "response_model": expect["model"] or "",
         "input_tokens": expected_input(raw),
         "output_tokens": expected_output(raw),
@@ -188,8 +221,18 @@ def recorded(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def disagreements(raw: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return field, expected and recorded value of everything that differs.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that the record has otherwise than the reader. `more`: the reader read nothing there, and it stands in the bytes."""
+
+    field: str
+    expected: Any
+    recorded: Any
+    more: bool = False
+
+
+def differences(raw: dict[str, Any], record: dict[str, Any]) -> list[Difference]:
+    """Return everything in which the record is not what the independent reader read.
 
     Where the provider said no token count the record holds 0, or an estimate that is marked as one; where it named no model, the
     record may repeat the requested one. An error's type or code must stand in `error_type` where the provider gave one.
@@ -205,9 +248,23 @@ def disagreements(raw: dict[str, Any], record: dict[str, Any]) -> list[tuple[str
         if field == "response_model" and not value and seen in {"", want["request_model"]}:
             continue
         if seen != value:
-            found.append((field, value, seen))
+            more = field != "error" and not value and stands_in_body(raw, seen)
+            found.append(Difference(field, value, seen, more))
     error = raw["expect"]["error"] or {}
     names = {str(error[k]) for k in ("type", "code") if error.get(k) is not None}
     if names and got["error"] and record.get("error_type") not in names:
-        found.append(("error_type", sorted(names), record.get("error_type")))
+        found.append(Difference("error_type", sorted(names), record.get("error_type")))
     return found
+
+
+def stands_in_body(raw: dict[str, Any], value: Any) -> bool:
+    """Tell whether the recorded response has `value` (or each of its items), as a JSON number or a string (or the start of one).
+
+    The start, because the Responses API names a tool by the type of its call: `shell` is in `shell_call`.
+    """
+    body = _bytes(raw, "response")
+    for encoded in re.findall(rb'"bytes":"([A-Za-z0-9+/=]+)"', body):
+        body += base64.b64decode(encoded)
+    items = value if isinstance(value, list) else [value]
+    form = {True: rb"(?<![\d.])%s(?![\d.])", False: rb'"%s(?:_call)?"'}
+    return all(re.search(form[isinstance(item, int)] % re.escape(str(item).encode()), body) for item in items)

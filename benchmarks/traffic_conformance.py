@@ -4,8 +4,11 @@ Rules:
 1. The upstream is the replay tool, the gateway is the real `llmcp serve` in a home of its own, the client is a raw socket.
 2. A body agrees when, after content decoding, it is byte for byte what the upstream sent; a status when it is the same.
 3. A record is found by the response's `x-llmcp-decision-id` and compared with the recording's `expect`, converted to llmcp's
-   conventions (see `traffic.py`).
-4. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
+   conventions (see `traffic.py`). An exchange *agrees*, *reads more* (the reader read nothing there and the bytes have it) or
+   *disagrees*. What the upstream damages (line ends rewritten inside a binary event stream) is compared in bytes only.
+4. The path that the upstream received is compared with the recorded one; then everything is sent once more without naming its
+   recording, and the upstream must know it by method, path and body alone.
+5. Without the recordings the run says so loudly and ends with 0; with `--required` it ends with 1.
 
 Run: `benchmarks/traffic_conformance.py [--chunking all] [--gzip] [--limit N] [--provider P] [--json]`. Exit code 1 when anything
 disagrees.
@@ -23,13 +26,14 @@ import tempfile
 import time
 import zlib
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httptools
 from processes import ROOT, Gateway, end, free_port, gateway
-from traffic import CHUNKINGS, Exchange, disagreements, exchanges, prefix
+from traffic import CHUNKINGS, Difference, Exchange, differences, exchanges, expected_path, forwarded_path, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,11 +120,13 @@ class Caller(asyncio.Protocol):
             self._done.set_result(self._answer)
 
 
-def request_bytes(exchange: Exchange, *, port: int, chunking: str, zipped: bool) -> bytes:
-    """Write the request as it goes to the gateway."""
+def request_bytes(exchange: Exchange, *, port: int, chunking: str, zipped: bool, named: bool) -> bytes:
+    """Write the request as it goes to the gateway. Where it is not `named`, the upstream must know it by its path and body."""
     lines = [f"{exchange.method} {exchange.target} HTTP/1.1", f"host: 127.0.0.1:{port}"]
     lines += [f"{name}: {value}" for name, value in exchange.headers]
-    lines += [f"x-replay-id: {exchange.raw['id']}", f"x-replay-chunking: {chunking}", "accept-encoding: gzip"]
+    lines += [f"x-replay-chunking: {chunking}", "accept-encoding: gzip"]
+    if named:
+        lines.append(f"x-replay-id: {exchange.raw['id']}")
     if zipped:
         lines.append("x-replay-gzip: 1")
     if exchange.body or exchange.method not in {"GET", "DELETE", "HEAD"}:
@@ -133,7 +139,8 @@ async def _send_all(
     port: int,
     *,
     chunking: str,
-    zipped: bool,
+    zipped: bool = False,
+    named: bool = True,
     workers: int = 8,
 ) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
@@ -145,7 +152,7 @@ async def _send_all(
         for exchange in waiting:
             if caller is None or caller.transport.is_closing():
                 _, caller = await loop.create_connection(Caller, "127.0.0.1", port)
-            payload = request_bytes(exchange, port=port, chunking=chunking, zipped=zipped)
+            payload = request_bytes(exchange, port=port, chunking=chunking, zipped=zipped, named=named)
             try:
                 answer = await asyncio.wait_for(caller.call(payload), 60)
             except TimeoutError:
@@ -162,11 +169,11 @@ async def _send_all(
 
 
 @contextlib.contextmanager
-def replay(tool: Path, data: Path) -> Iterator[int]:
-    """Run the replaying upstream; yield its port."""
+def replay(tool: Path, data: Path, log: Path) -> Iterator[int]:
+    """Run the replaying upstream, which logs what it receives; yield its port."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, str(tool), "--port", str(port), str(data)],
+        [sys.executable, str(tool), "--port", str(port), "--log", str(log), str(data)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -185,10 +192,11 @@ def provider_settings(home: Path, chosen: list[Exchange], upstream: str) -> dict
     with tempfile.TemporaryDirectory() as scratch:
         probe = Gateway(Path(scratch), None, _environ(Path(scratch)), "")  # type: ignore[arg-type]
         listed = json.loads(probe.cli("provider", "list", "--json"))
-    rows = listed if isinstance(listed, list) else listed.get("providers", [])
-    catalog = {row["name"] if isinstance(row, dict) else str(row) for row in rows}
-    settings = {f"PROVIDERS__{name.upper().replace('-', '_')}__BASE_URL": upstream for name in sorted(catalog)}
-    others = sorted({prefix(e.raw["provider"]) for e in chosen} - catalog)
+    rows: list[dict[str, Any]] = listed if isinstance(listed, list) else listed["providers"]
+    # The catalog's own base path stays, so that the upstream receives the path that the provider would.
+    catalog = {row["name"]: urlsplit(row["base_url"]).path.rstrip("/") for row in rows}
+    settings = {f"PROVIDERS__{name.upper().replace('-', '_')}__BASE_URL": upstream + path for name, path in catalog.items()}
+    others = sorted({prefix(e.raw["provider"]) for e in chosen} - set(catalog))
     if others:
         home.mkdir(parents=True, exist_ok=True)
         lines = ["providers:"]
@@ -218,53 +226,91 @@ def read_records(running: Gateway, wanted: set[str], timeout_s: float = 15) -> d
 def judge(
     chosen: list[Exchange], answers: dict[str, Answer], records: dict[str, dict[str, Any]], chunking: str
 ) -> dict[str, Any]:
-    """Compare everything; returns agreement per provider and api, and each disagreement."""
+    """Compare everything; returns the three counts per provider and api, and each difference."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
-    found = []
-
-    def differ(exchange: Exchange, what: str, want: Any, got: Any) -> None:
-        rows[exchange.label][f"{what} differs"] += 1
-        found.append({"id": exchange.raw["id"], "row": exchange.label, "field": what, "expected": want, "got": got})
-
+    found: list[dict[str, Any]] = []
     for exchange in chosen:
-        row, answer = rows[exchange.label], answers[exchange.raw["id"]]
-        before = len(found)
-        row["exchanges"] += 1
-        if answer.problem:
-            differ(exchange, "answer", "an answer", answer.problem)
-        elif answer.status != exchange.raw["status"]:
-            differ(exchange, "status", exchange.raw["status"], f"{answer.status} {answer.body[:200]!r}")
-        elif (want := exchange.response_body(chunking)) != (got := answer.decoded()):
-            at = next((i for i, (x, y) in enumerate(zip(want, got, strict=False)) if x != y), min(len(want), len(got)))
-            differ(
-                exchange, "body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}"
-            )
+        answer = answers[exchange.raw["id"]]
+        seen = [*_wire_differences(exchange, answer, chunking)]
         record = records.get(answer.headers.get("x-llmcp-decision-id", ""))
         if record is None:
-            differ(exchange, "record", "a record", answer.headers.get("x-llmcp-decision-id") or "no decision id")
-        else:
-            for what, want_value, got_value in disagreements(exchange.raw, record):
-                differ(exchange, what, want_value, got_value)
-        row["agree"] += len(found) == before
-    return {"chunking": chunking, "rows": {k: dict(v) for k, v in sorted(rows.items())}, "disagreements": found}
+            seen.append(Difference("record", "a record", answer.headers.get("x-llmcp-decision-id") or "no decision id"))
+        elif not exchange.damaged(chunking):
+            seen += differences(exchange.raw, record)
+        row = rows[exchange.label]
+        row["exchanges"] += 1
+        row["bytes only"] += exchange.damaged(chunking)
+        row["disagree" if any(not d.more for d in seen) else "more" if seen else "agree"] += 1
+        found += [{"id": exchange.raw["id"], "row": exchange.label, **asdict(d)} for d in seen]
+    return {"chunking": chunking, "rows": {k: dict(v) for k, v in sorted(rows.items())}, "differences": found}
 
 
-def text_report(result: dict[str, Any], *, seconds: float, shown: int) -> str:
+def _wire_differences(exchange: Exchange, answer: Answer, chunking: str) -> Iterator[Difference]:
+    """Compare what the client received: an answer, its status, its bytes."""
+    want, got = exchange.response_body(chunking), answer.decoded()
+    if answer.problem:
+        yield Difference("answer", "an answer", answer.problem)
+    elif answer.status != exchange.raw["status"]:
+        yield Difference("status", exchange.raw["status"], f"{answer.status} {answer.body[:200]!r}")
+    elif want != got:
+        at = next((i for i, (x, y) in enumerate(zip(want, got, strict=False)) if x != y), min(len(want), len(got)))
+        yield Difference("body", f"{len(want)} bytes", f"{len(got)} bytes, differs at {at}: {got[max(0, at - 20) : at + 40]!r}")
+
+
+def compare_paths(chosen: list[Exchange], log: Path) -> dict[str, Any]:
+    """Compare the paths in the upstream's log with the recorded ones."""
+    received = {entry["id"]: entry["path"] for entry in map(json.loads, log.read_text().splitlines()) if entry.get("id")}
+    pairs = [(e, expected_path(e.raw), forwarded_path(received.get(e.raw["id"], ""))) for e in chosen]
+    others = Counter((e.raw["provider"], want.partition("?")[0], got) for e, want, got in pairs if want != got)
+    return {"same": sum(want == got for _, want, got in pairs), "other": sorted((*key, n) for key, n in others.items())}
+
+
+def verdict(sums: Counter[str]) -> str:
+    """Word the three counts."""
+    only = f" ({sums['bytes only']} of them compared in bytes only)" if sums["bytes only"] else ""
+    return f"of {sums['exchanges']} exchanges {sums['agree']} agree{only}, {sums['more']} read more, {sums['disagree']} disagree"
+
+
+def text_report(result: dict[str, Any], *, shown: int) -> str:
     """Render one chunking's result."""
-    total = sum(r["exchanges"] for r in result["rows"].values())
-    agree = sum(r["agree"] for r in result["rows"].values())
-    lines = [f"## {result['chunking']}: {agree} of {total} exchanges agree ({seconds:.0f} s)", ""]
-    lines += ["| provider, api | exchanges | agree | differs in |", "|---|---|---|---|"]
-    for label, row in result["rows"].items():
-        rest = ", ".join(f"{k.removesuffix(' differs')} {v}" for k, v in sorted(row.items()) if k.endswith("differs"))
-        lines.append(f"| {label} | {row['exchanges']} | {row['agree']} | {rest} |")
-    lines.append("")
-    lines += [
-        f"- `{d['id']}` {d['row']}: {d['field']}: expected {d['expected']!r}, got {d['got']!r}"
-        for d in result["disagreements"][:shown]
+    rows, found = result["rows"], result["differences"]
+    sums: Counter[str] = sum((Counter(row) for row in rows.values()), Counter())
+    lines = [
+        f"## {result['chunking']}{' gzip' if result['gzip'] else ''}: {verdict(sums)} ({result['seconds']:.0f} s)",
+        "",
+        "| provider, api | exchanges | agree | reads more | disagree | in |",
+        "|---|---|---|---|---|---|",
     ]
-    if len(result["disagreements"]) > shown:
-        lines.append(f"- … and {len(result['disagreements']) - shown} more (`--json` has all)")
+    for label, row in rows.items():
+        fields = ", ".join(sorted({d["field"] for d in found if d["row"] == label}))
+        lines.append(
+            f"| {label} | {row['exchanges']} | {row.get('agree', 0)} | {row.get('more', 0)} | {row.get('disagree', 0)} | {fields} |"
+        )
+    found = sorted(found, key=lambda d: d["more"])
+    lines += [""] + [
+        f"- {'reads more' if d['more'] else 'DISAGREES'} `{d['id']}` {d['row']}: {d['field']}: "
+        f"expected {d['expected']!r}, got {d['recorded']!r}"
+        for d in found[:shown]
+    ]
+    if len(found) > shown:
+        lines.append(f"- … and {len(found) - shown} more (`--json` has all)")
+    return "\n".join(lines) + "\n"
+
+
+def matches(chosen: list[Exchange], answers: dict[str, Answer]) -> dict[str, Any]:
+    """Tell by what the upstream knew the requests that did not name their recording: method, path and body, or less."""
+    rows = [(answers[e.raw["id"]].headers.get("x-replay-match", "no answer"), e.raw) for e in chosen]
+    others = sorted((match, raw["provider"], raw["api"], raw["id"]) for match, raw in rows if match != "exact")
+    return {"exact": len(rows) - len(others), "other": others}
+
+
+def paths_report(paths: dict[str, Any]) -> str:
+    """Render the comparison of paths."""
+    known = paths["matches"]
+    lines = [f"## Requests known by method, path and body alone: {known['exact']}, otherwise {len(known['other'])}", ""]
+    lines += [f"- {match}: `{key}` {provider} {api}" for match, provider, api, key in known["other"][:20]]
+    lines += ["", f"## Paths forwarded: {paths['same']} as recorded, {sum(row[3] for row in paths['other'])} otherwise"]
+    lines += [f"- {provider}: recorded `{want}`, forwarded `{got}` ({n})" for provider, want, got, n in paths["other"]]
     return "\n".join(lines) + "\n"
 
 
@@ -274,8 +320,10 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     chosen = [e for e in chosen if not args.id or e.raw["id"] in args.id][: args.limit or None]
     modes = CHUNKINGS if args.chunking == "all" else (args.chunking,)
     results = []
-    with replay(args.tool, args.data) as port, tempfile.TemporaryDirectory(prefix="llmcp-traffic-") as scratch:
-        home, policies = Path(scratch) / "home", Path(scratch) / "policies"
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="llmcp-traffic-"))
+        home, policies, log = Path(scratch) / "home", Path(scratch) / "policies", Path(scratch) / "upstream.jsonl"
+        port = stack.enter_context(replay(args.tool, args.data, log))
         policies.mkdir()
         (policies / "watch-only.yaml").write_text(_ALLOW_ALL)
         settings = provider_settings(home, chosen, f"http://127.0.0.1:{port}")
@@ -285,10 +333,15 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
                 sent = asyncio.run(_send_all(chosen, running.port, chunking=mode, zipped=args.gzip))
                 ids = {a.headers["x-llmcp-decision-id"] for a in sent.values() if "x-llmcp-decision-id" in a.headers}
                 result = judge(chosen, sent, read_records(running, ids), mode)
-                result["seconds"] = round(time.monotonic() - began, 1)
+                result |= {"seconds": round(time.monotonic() - began, 1), "gzip": args.gzip}
                 results.append(result)
                 if not args.json:
-                    print(text_report(result, seconds=result["seconds"], shown=args.show), flush=True)
+                    print(text_report(result, shown=args.show), flush=True)
+            paths = compare_paths(chosen, log)
+            unnamed = asyncio.run(_send_all(chosen, running.port, chunking="whole", named=False))
+            results[-1]["paths"] = paths | {"matches": matches(chosen, unnamed)}
+            if not args.json:
+                print(paths_report(results[-1]["paths"]), flush=True)
             if running.process.poll() is not None:
                 msg = "the gateway ended during the run"
                 raise RuntimeError(msg)
@@ -304,7 +357,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--provider", default="")
     parser.add_argument("--id", action="append", default=[])
-    parser.add_argument("--show", type=int, default=60, help="how many disagreements to print")
+    parser.add_argument("--show", type=int, default=60, help="how many differences to print")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--required", action="store_true", help="missing recordings are a failure")
     args = parser.parse_args()
@@ -314,7 +367,9 @@ def main() -> None:
     results = run(args)
     if args.json:
         print(json.dumps(results, indent=1))
-    sys.exit(1 if any(r["disagreements"] for r in results) else 0)
+    wrong = [d for r in results for d in r["differences"] if not d["more"]]
+    paths = results[-1]["paths"]
+    sys.exit(1 if wrong or paths["other"] or paths["matches"]["other"] else 0)
 
 
 if __name__ == "__main__":

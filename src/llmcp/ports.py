@@ -179,6 +179,9 @@ class Surface(Protocol):
     def key_provider(self, headers: Headers) -> str:
         """Name the provider whose form the client's own key has, or ''."""
 
+    def own_keys(self, endpoint: Endpoint, headers: Headers) -> Headers:
+        """Return `headers` without the credentials that belong to another provider than the endpoint's."""
+
     def keyless(self, provider: str) -> bool:
         """Tell whether the provider takes no credential (a local server)."""
 
@@ -237,6 +240,14 @@ class Condition(Protocol):
     reads: frozenset[str]
     source: str
 
+    @property
+    def guards(self) -> Sequence[Condition]:
+        """Conditions over what changes seldom: where one of them is false, this one is."""
+
+    @property
+    def needles(self) -> tuple[str, ...]:
+        """Literals that a request's text must all contain, or the condition is false."""
+
     def test(self, bound: object) -> bool | str:
         """Return whether the condition holds over what a `Binder` bound, or, as text, why it failed to run."""
 
@@ -246,6 +257,9 @@ class Gate(Protocol):
 
     def closed(self, bound: object) -> bool:
         """Tell that every condition is false; False when one holds or failed to run, or when that is not known."""
+
+    def which(self, bound: object) -> int | None:
+        """Return the conditions that hold, one bit each from the lowest; None when one failed to run, or when that is not known."""
 
 
 class ConditionCompiler(Protocol):
@@ -262,6 +276,9 @@ class ConditionCompiler(Protocol):
 
     def gate(self, conditions: Sequence[Condition]) -> Gate | None:
         """Join `conditions`, or return None where they cannot be joined."""
+
+    def sieve(self, conditions: Sequence[tuple[int, Condition]]) -> Callable[[RequestView], list[tuple[int, Condition]]]:
+        """Return what keeps those of the numbered `conditions` whose needles all stand in a view's text."""
 
     def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
         """Return what binds exactly the variables `reads` of a view."""

@@ -103,6 +103,14 @@ def test_wrong_usage_is_exit_2_in_the_error_format(home: Path, args: list[str]) 
     assert "hint: " in done.stderr
 
 
+@pytest.mark.parametrize("args", [["nonsense"], ["polcy", "list"], ["policy", "lst"], ["completion", "nonsense"]])
+def test_the_hint_of_wrong_usage_is_a_command_that_works(home: Path, args: list[str]) -> None:
+    """It names the help of the nearest command that there is."""
+    said = llmcp(home, *args).stderr
+    words = said.partition("hint: `llmcp ")[2].partition("`")[0].split()
+    assert llmcp(home, *words).returncode == 0
+
+
 def test_no_daemon_is_exit_5(home: Path) -> None:
     """For `status`, `stop` and `reload`; nothing is created on the way."""
     for verb in ("status", "stop", "reload"):

@@ -82,11 +82,9 @@ def run(argv: Sequence[str]) -> int:
         report(error, as_json=as_json)
         return error.exit_code
     except typer.exceptions.TyperException as error:
-        words = " ".join(word for word in argv[:2] if not word.startswith("-"))
-        report(
-            UsageError(error.format_message(), fix=f"`llmcp {words} --help` shows what it takes".replace("  ", " ")),
-            as_json=as_json,
-        )
+        context = getattr(error, "ctx", None)
+        known = context.command_path if context is not None else "llmcp"
+        report(UsageError(error.format_message(), fix=f"`{known} --help` shows what it takes"), as_json=as_json)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130

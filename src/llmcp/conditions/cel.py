@@ -7,6 +7,8 @@ Rules:
    `True` is a match.
 4. A reason never repeats a value of the request.
 5. Several conditions become one gate: their disjunction. An error inside it opens the gate, it never closes it.
+   Which conditions hold behind an open one is a second expression; an error inside it leaves them to be asked alone.
+6. A condition over what varies names the parts of it that can make it false cheaply; they change no outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from cel_expr_python import cel  # type: ignore[import-untyped]
 from cel_expr_python.ext import ext_optional  # type: ignore[import-untyped]
 
-from llmcp.conditions.ast import read_tree
+from llmcp.conditions.ast import Tree, read_tree
+from llmcp.conditions.conjuncts import conjuncts, needle, sieve
 from llmcp.conditions.lint import constant_parts, lint, reads_of
 from llmcp.conditions.messages import explain
 from llmcp.conditions.params import declare, substitute
@@ -29,22 +32,24 @@ from llmcp.ports import ConditionProblem
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from llmcp.conditions.ast import Tree
     from llmcp.core.decide import RequestView, ResponseView
     from llmcp.core.policy import ParamValue
     from llmcp.ports import Condition
 
 MAX_LENGTH = 8192
+_BITS = 62
 
 
 class CelCondition:
     """One compiled condition."""
 
-    __slots__ = ("_program", "reads", "source")
+    __slots__ = ("_program", "guards", "needles", "reads", "source")
 
     def __init__(self, source: str, program: cel.Expression, reads: frozenset[str]) -> None:
         self.source = source
         self.reads = reads
+        self.guards: tuple[CelCondition, ...] = ()
+        self.needles: tuple[str, ...] = ()
         self._program = program
 
     def test(self, bound: Any) -> bool | str:  # noqa: ANN401 - an activation of the library, opaque to callers
@@ -59,12 +64,15 @@ class CelCondition:
 
 
 class CelGate:
-    """The disjunction of several conditions."""
+    """The disjunction of several conditions; where it holds, a sum of bits tells which of them do."""
 
-    __slots__ = ("_program",)
+    __slots__ = ("_bits", "_env", "_program", "_sources")
 
-    def __init__(self, program: cel.Expression) -> None:
-        self._program = program
+    def __init__(self, env: cel.Env, sources: Sequence[str]) -> None:
+        self._env = env
+        self._sources = sources
+        self._program = env.compile(" || ".join(f"({source}\n)" for source in sources))
+        self._bits: cel.Expression | None = None
 
     def closed(self, bound: Any) -> bool:  # noqa: ANN401 - an activation of the library, opaque to callers
         """Tell that every condition is false."""
@@ -72,6 +80,27 @@ class CelGate:
             return self._program.eval(bound).value() is False
         except RuntimeError:
             return False
+
+    def which(self, bound: Any) -> int | None:  # noqa: ANN401 - an activation of the library, opaque to callers
+        """Return one bit for each condition that holds, or None where one failed to run and all must be asked alone."""
+        if len(self._sources) > _BITS:
+            return None
+        try:
+            # Compiled when first wanted: many gates never open.
+            if self._bits is None:
+                self._bits = self._env.compile(_sum([f"(({s}\n) ? {1 << bit} : 0)" for bit, s in enumerate(self._sources)]))
+            bits = self._bits.eval(bound).value()
+        except RuntimeError:
+            return None
+        return bits if type(bits) is int else None
+
+
+def _sum(terms: list[str]) -> str:
+    """Add up as a balanced tree: a chain would nest as deep as it is long."""
+    if len(terms) == 1:
+        return terms[0]
+    half = len(terms) // 2
+    return f"({_sum(terms[:half])} + {_sum(terms[half:])})"
 
 
 _REASONS = (
@@ -169,10 +198,20 @@ class CelCompiler:
         failing = self._failing_constants(tree, params)
         if failing:
             return failing
-        reads = reads_of(tree)
-        if not own_labels and "request.labels" in reads:
-            reads = reads - {"request.labels"} | {ALL_LABELS}
-        return CelCondition(plain, program, reads)
+        condition = CelCondition(plain, program, _with_labels(reads_of(tree), own_labels=own_labels))
+        if self.memo_key(condition.reads) is None:
+            self._find_guards(condition, read_tree(program.serialize()), own_labels=own_labels)
+        return condition
+
+    def _find_guards(self, condition: CelCondition, tree: Tree, *, own_labels: bool) -> None:
+        parts = tuple(conjuncts(tree.root))
+        condition.needles = tuple(text for part in parts if (text := needle(part)))
+        guards = []
+        for part in parts:
+            reads = _with_labels(reads_of(Tree(part, b"")), own_labels=own_labels)
+            if self.memo_key(reads) is not None:
+                guards.append(CelCondition("", self._env.deserialize(tree.alone(part)), reads))
+        condition.guards = tuple(guards)
 
     def _failing_constants(self, tree: Tree, params: Mapping[str, ParamValue]) -> tuple[ConditionProblem, ...]:
         env = _environment(params) if params else self._env
@@ -192,11 +231,14 @@ class CelCompiler:
         """Join conditions by `||`. None where the library refuses the whole (nesting) or there is nothing to gain."""
         if len(conditions) <= 1:
             return None
-        joined = " || ".join(f"({condition.source}\n)" for condition in conditions)
         try:
-            return CelGate(self._env.compile(joined))
+            return CelGate(self._env, [condition.source for condition in conditions])
         except RuntimeError:
             return None
+
+    def sieve(self, conditions: Sequence[tuple[int, Condition]]) -> Callable[[RequestView], list[tuple[int, Condition]]]:
+        """Look for literals without the library."""
+        return sieve(conditions)
 
     def binder(self, reads: frozenset[str]) -> Callable[[RequestView, ResponseView | None], object]:
         """Return what binds exactly `reads`. `client` is what `client.in_cidr` looks at: the address as bytes."""
@@ -233,7 +275,13 @@ def _key_of(paths: tuple[str, ...]) -> Callable[[RequestView], Hashable]:
     get: Callable[[RequestView], Hashable] = attrgetter(*plain) if plain else lambda _view: None
     if not labels:
         return get
-    return lambda view: (get(view), *(frozenset(label(view).items()) for label in labels))
+    return lambda view: (get(view), *[frozenset(found.items()) if (found := label(view)) else None for label in labels])
+
+
+def _with_labels(reads: frozenset[str], *, own_labels: bool) -> frozenset[str]:
+    if own_labels or "request.labels" not in reads:
+        return reads
+    return reads - {"request.labels"} | {ALL_LABELS}
 
 
 def _bound_name(name: str) -> str:

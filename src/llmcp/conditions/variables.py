@@ -51,7 +51,10 @@ def clean(text: str) -> str:
     It raises for lone surrogates and silently ends a string at its first NUL, which would hide the rest from every rule.
     """
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", _NUL_STAND_IN) if "\0" in text else text
 
 
@@ -85,8 +88,17 @@ def _temperature(view: RequestView) -> float:
     return 1.0 if said is None else float(said)
 
 
+def request_text(view: RequestView) -> str:
+    """Return what `request.text` is bound to, joined once for a view."""
+    texts = view.facts.texts
+    known = view.joined
+    if known is None or known[0] is not texts:
+        known = view.joined = (texts, _joined(texts))
+    return known[1]
+
+
 def _joined(texts: tuple[Text, ...]) -> str:
-    return clean("\n".join(text.text for text in texts)[:TEXT_BOUND])
+    return clean("\n".join([text.text for text in texts])[:TEXT_BOUND])
 
 
 def _all_labels(view: RequestView) -> dict[str, str]:
@@ -106,7 +118,7 @@ _TABLE = (
     Variable("request.tools", "list(string)", _texts("facts.tools"), "facts.tools"),
     Variable("request.labels", "map(string, string)", _labels("subject.labels"), "subject.labels"),
     Variable(ALL_LABELS, "map(string, string)", _all_labels, "labels"),
-    Variable("request.text", "string", lambda view: _joined(view.facts.texts)),
+    Variable("request.text", "string", request_text),
     Variable("request.turns", "int", _int("facts.turns"), "facts.turns"),
     Variable("response.model", "string", _text("model"), response=True),
     Variable("response.finish_reasons", "list(string)", _texts("finish_reasons"), response=True),

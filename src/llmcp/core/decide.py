@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from llmcp.core.messages import Operation, RequestFacts
+    from llmcp.core.messages import Operation, RequestFacts, Text
     from llmcp.core.subject import ClientInfo, Subject
 
 
@@ -76,7 +76,7 @@ class RequestView(msgspec.Struct):
     """Everything that a request condition may read. Values only; neutral values are the condition compiler's business.
 
     `labels` are the client's own (attribution only); `input_tokens` and `estimated_microusd` are computed on demand by the
-    callables' owner and may be 0 where no rule asked.
+    callables' owner and may be 0 where no rule asked. `joined` is the conditions' own: the texts they joined, and what came of it.
     """
 
     facts: RequestFacts
@@ -89,6 +89,7 @@ class RequestView(msgspec.Struct):
     canonical_model: str = ""
     input_tokens: int = 0
     estimated_microusd: int = 0
+    joined: tuple[tuple[Text, ...], str] | None = None
 
 
 class ResponseView(msgspec.Struct, frozen=True, gc=False):

@@ -71,7 +71,11 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
 
     def text_bytes(self) -> int:
         """Return the size of all texts, in UTF-8 bytes (characters where they are ASCII)."""
-        return sum(len(t.text) if t.text.isascii() else len(t.text.encode("utf-8", "surrogatepass")) for t in self.texts)
+        size = 0
+        for each in self.texts:
+            text = each.text
+            size += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        return size
 
 
 class RequestEdits(msgspec.Struct, frozen=True, gc=False):
@@ -144,6 +148,11 @@ class Observation(msgspec.Struct):
     events: int = 0
     unreadable: int = 0
     scratch: dict[Any, Any] = msgspec.field(default_factory=dict)
+
+    def reasons(self) -> tuple[str, ...]:
+        """Return the finish reasons in the choices' order."""
+        found = self.finish_reasons
+        return tuple(found.values()) if len(found) <= 1 else tuple([found[index] for index in sorted(found)])
 
     def add_text(self, channel: Channel, text: str) -> None:
         """Count `text` and keep it if somebody wants it."""

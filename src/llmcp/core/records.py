@@ -233,16 +233,18 @@ def _plain(value: object) -> object:
     raise TypeError(f"a record cannot hold a {type(value).__name__}")
 
 
+_TIMESTAMP_LENGTH: Final = len("2026-01-01T00:00:00.000000Z")
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
 _DECODER: Final = msgspec.json.Decoder(DecisionRecord)
 
 
 def timestamp(now: datetime) -> str:
     """Return `now` (aware) as RFC 3339 in UTC with microseconds and `Z`; such texts sort as the times do."""
-    text = now.isoformat(timespec="microseconds")
-    if not text.endswith("+00:00"):
-        text = now.astimezone(UTC).isoformat(timespec="microseconds")
-    return text[:-6] + "Z"
+    # msgspec words a time many times faster than `isoformat` does, but leaves out microseconds that are 0.
+    text: str = msgspec.to_builtins(now)
+    if text[-1] != "Z":
+        text = msgspec.to_builtins(now.astimezone(UTC))
+    return text if len(text) == _TIMESTAMP_LENGTH else f"{text[:-1]}.000000Z"
 
 
 def canonical(record: DecisionRecord) -> bytes:

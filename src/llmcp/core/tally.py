@@ -8,29 +8,30 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from llmcp.core.decide import RecordLevel, RuleHit, Verdict
-from llmcp.core.messages import RequestEdits
+from llmcp.core.messages import NO_EDITS, RequestEdits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LEVELS = tuple(RecordLevel)
+_NO_HIT = RuleHit("", "", "")
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """The sum so far. `hit` is the rule being added; `models` are all that rules want to set, the winning one first."""
 
-    hit: RuleHit = field(default_factory=lambda: RuleHit("", "", ""))
-    hits: list[RuleHit] = field(default_factory=list)
+    hit: RuleHit = _NO_HIT
+    hits: list[RuleHit] = msgspec.field(default_factory=list)
     denied: bool = False
     message: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
-    models: list[str] = field(default_factory=list)
-    strip: set[str] = field(default_factory=set)
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+    models: list[str] = msgspec.field(default_factory=list)
+    strip: set[str] = msgspec.field(default_factory=set)
     level: RecordLevel = RecordLevel.NONE
 
     def deny(self, message: str) -> None:
@@ -60,6 +61,6 @@ class Tally:
 
     def edits(self) -> RequestEdits:
         """Return what is to be changed in the request; nothing where it is refused."""
-        if self.denied:
-            return RequestEdits()
+        if self.denied or not (self.fields or self.strip):
+            return NO_EDITS
         return RequestEdits(tuple(self.fields.items()), frozenset(self.strip))

@@ -128,6 +128,12 @@ class CompiledPolicy:
     default_hit: RuleHit
 
     @property
+    def reads(self) -> frozenset[str]:
+        """Return the variables that its conditions read."""
+        conditions = [*(rule.condition for rule in self.rules), *(exception.condition for exception in self.exceptions)]
+        return frozenset(name for condition in conditions if condition is not None for name in condition.reads)
+
+    @property
     def enforced(self) -> bool:
         """Tell whether its rules act."""
         return self.policy.mode is Mode.ENFORCE

@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """The credentials on a request: whether there is any, and whether one of them is a virtual key."""
+    """The credentials on a request: whether there is any, more than one, and whether one of them is a virtual key."""
 
     any: bool
     virtual: bool
+    several: bool = False
 
 
 def presented(headers: Headers) -> Presented:
     """Look at every header where an SDK puts its key, and at the proxy's own."""
-    found = virtual = False
+    found = 0
+    virtual = False
     for name, value in headers:
         if name in CREDENTIAL_HEADERS:
-            found = True
+            found += 1
             virtual = virtual or VIRTUAL_KEY_PREFIX in value or _basic_has_virtual(value)
         elif name == b"proxy-authorization":
             virtual = virtual or VIRTUAL_KEY_PREFIX in value or _basic_has_virtual(value)
-    return Presented(found, virtual)
+    return Presented(found > 0, virtual, found > 1)
 
 
 def is_virtual(key: str) -> bool:

@@ -34,7 +34,7 @@ from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
 from llmcp.engine.heads import HeadFacts, Heads
 from llmcp.engine.stream import ResponseReader, declares_stream
 from llmcp.errors import LlmcpError, MalformedRequestError, NotEditableError, WrongStateError
-from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
+from llmcp.ports import REFUSAL_STATUS, Endpoint, Framing, Refusal, RefusalKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,9 +46,12 @@ if TYPE_CHECKING:
     from llmcp.ports import Clock, Surface
 
 _CONTENT_ENCODING = frozenset((b"content-encoding",))
+_GEMINI_KEY = frozenset((b"x-goog-api-key",))
 _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
+_ANONYMOUS = Subject()
 _ALLOW = Decision(Verdict.ALLOW)
+_HOLD = Hold()
 _OK_BELOW = 300
 _REFUSING = frozenset(("deny", "tools"))
 
@@ -75,6 +78,11 @@ class Plane:
     estimate_tokens: Callable[[RequestFacts], int]
     estimate_microusd: Callable[[str, str, RequestFacts, int], int]
     heads: Heads = dataclasses.field(default_factory=Heads)
+    revision_header: tuple[bytes, bytes] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Word the revision's header once for all responses."""
+        object.__setattr__(self, "revision_header", (b"x-llmcp-revision", self.revision.id.encode("ascii")))
 
 
 class Progress(msgspec.Struct):
@@ -104,7 +112,27 @@ class Progress(msgspec.Struct):
 
 
 class Exchange:
-    """One request. `emit` is handed the progress exactly once, when the exchange is over."""
+    """One request. `emit` is handed the progress exactly once, when the exchange is over.
+
+    `closed` says why nothing can be decided now; every request is then refused with 503, and recorded.
+    """
+
+    __slots__ = (
+        "_client_ip",
+        "_clock",
+        "_closed",
+        "_emit",
+        "_head",
+        "_held",
+        "_held_bytes",
+        "_pending",
+        "_said",
+        "_start",
+        "decision_id",
+        "plane",
+        "progress",
+        "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -114,6 +142,7 @@ class Exchange:
         client_ip: str,
         clock: Clock,
         emit: Callable[[Exchange], None],
+        closed: str = "",
     ) -> None:
         self.plane = plane
         self.decision_id = decision_id
@@ -122,6 +151,7 @@ class Exchange:
         self._client_ip = client_ip
         self._clock = clock
         self._emit = emit
+        self._closed = closed
         self._head: RequestHead | None = None
         self._said: HeadFacts | None = None
         self._start: ResponseStart | None = None
@@ -152,7 +182,7 @@ class Exchange:
             said = self._said = self.plane.heads.read(head, self._client_ip)
             progress.client = said.client
             progress.labels = said.labels
-            refusal = self._check_credentials(named, said.shown) or self._check_content(named, head, said)
+            refusal = self._check_open() or self._check_credentials(named, said.shown) or self._check_content(named, head, said)
             if refusal is not None:
                 return self._refuse(refusal)
             self.state = State.BODY
@@ -198,6 +228,9 @@ class Exchange:
             return False
         return not self._headers_said().is_json
 
+    def _check_open(self) -> Refusal | None:
+        return self._refusal(RefusalKind.UNAVAILABLE, f"llmcp refuses this request: {self._closed}") if self._closed else None
+
     def _check_credentials(self, endpoint: Endpoint, shown: Presented) -> Refusal | None:
         if shown.virtual or is_virtual(endpoint.credential):
             return self._refusal(RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked")
@@ -225,6 +258,10 @@ class Exchange:
         progress = self.progress
         progress.facts = facts
         progress.request_model = facts.model
+        _check_names(facts)
+        if facts.max_tokens is not None and facts.max_tokens < 0:
+            # Local servers take -1 for "no limit", which is more than any ceiling.
+            progress.facts = facts = structs.replace(facts, max_tokens=None)
         edits = NO_EDITS
         if endpoint.unified:
             placed = self._place(endpoint, facts)
@@ -240,6 +277,14 @@ class Exchange:
         progress.decision = decision
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
+        if not endpoint.inspectable and decision.response is not None and decision.response.holds:
+            # Its answer could not be read either: where a rule reads answers and that is refused, nothing is sent at all. Tool
+            # names alone are no content: such an endpoint passes them, and the record says that it was not inspected.
+            decision = decision.response.unreadable("no dialect reads this endpoint")
+            if decision.verdict is not Verdict.ALLOW:
+                progress.response_decision = decision
+                return self._refuse(self._refusal_of(decision))
+        decision = progress.decision
         progress.edits = decision.edits
         if decision.edits:
             edits = RequestEdits((*edits.fields, *decision.edits.fields), decision.edits.strip_tools)
@@ -264,16 +309,16 @@ class Exchange:
 
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
         """Choose the provider of a unified path, and hold the client's key to it."""
-        headers = self._request_head().headers
-        key_provider = self.plane.surface.key_provider(headers)
+        said = self._headers_said()
+        key_provider = said.key_provider
+        if key_provider is None:
+            key_provider = said.key_provider = self.plane.surface.key_provider(self._request_head().headers)
         placed = self.plane.surface.place(endpoint, facts.model, key_provider)
         if isinstance(placed, Refusal):
             return dataclasses.replace(
                 placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
             )
-        if placed.provider != key_provider and (
-            self._headers_said().shown.any or not self.plane.surface.keyless(placed.provider)
-        ):
+        if placed.provider != key_provider and (said.shown.any or not self.plane.surface.keyless(placed.provider)):
             self.progress.endpoint = placed
             whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
             return self._refusal(
@@ -290,7 +335,7 @@ class Exchange:
             facts=facts,
             provider=endpoint.provider,
             operation=endpoint.operation,
-            subject=Subject(),
+            subject=_ANONYMOUS,
             client=progress.client,
             labels=progress.labels,
             now=self._clock.now(),
@@ -313,11 +358,13 @@ class Exchange:
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
             if said.content_encoding:
                 headers = without(headers, _CONTENT_ENCODING)
+        if said.shown.several:
+            headers = self.plane.surface.own_keys(endpoint, headers)
         if endpoint.unified and self.plane.surface.keyless(endpoint.provider):
             headers = without(headers, CREDENTIAL_HEADERS)
         upstream = self.plane.surface.upstream(endpoint)
         if endpoint.credential:
-            headers = (*headers, (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
+            headers = (*without(headers, _GEMINI_KEY), (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
         self.state = State.SENT
         progress = self.progress
         progress.attempts = 1
@@ -334,11 +381,15 @@ class Exchange:
         endpoint, facts = self._endpoint(), progress.facts
         progress.status = status
         rules = progress.decision.response if status < _OK_BELOW else None
-        progress.seen = seen = Observation(keep_text=rules is not None and "text" in rules.reads)
-        gated = (
-            rules is not None and rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
-        )
-        held = rules is not None and not gated and (rules.holds or rules.gates_tools)
+        if rules is not None and not endpoint.inspectable and not rules.holds:
+            rules = None
+        gated = held = False
+        if rules is None:
+            progress.seen = seen = Observation()
+        else:
+            progress.seen = seen = Observation("text" in rules.reads)
+            gated = rules.gates_tools and not rules.holds and (declares_stream(headers) or endpoint.stream is True)
+            held = not gated and (rules.holds or rules.gates_tools)
         progress.reader = reader = ResponseReader(
             endpoint,
             seen,
@@ -368,7 +419,7 @@ class Exchange:
             self.state = State.STREAMING
             return self._start
         self.state = State.HELD if held else State.STREAMING
-        return Hold() if held else self._start
+        return _HOLD if held else self._start
 
     def receive_response_data(self, data: bytes) -> bytes | Cut | Respond:
         """Take a piece of the upstream's body; return what goes to the client now."""
@@ -437,8 +488,8 @@ class Exchange:
         assert seen is not None  # noqa: S101 - set with the response's head
         return ResponseView(
             model=seen.model,
-            finish_reasons=tuple(seen.finish_reasons[index] for index in sorted(seen.finish_reasons)),
-            tools=tuple(call.name for call in seen.tools),
+            finish_reasons=seen.reasons(),
+            tools=tuple([call.name for call in seen.tools]) if seen.tools else (),
             text="\n".join(seen.texts),
         )
 
@@ -460,7 +511,7 @@ class Exchange:
             refusal = self._refusal(kind, why)
             progress.refusal = refusal
             endpoint = self._endpoint()
-            return Cut(tail + endpoint.dialect.refuse_in_stream(endpoint, refusal, reader.framing))
+            return Cut(tail + self._last_event(endpoint, refusal, reader))
         # The client sees what it would have seen without a gateway: a response that breaks off.
         return Cut(tail, clean=False)
 
@@ -512,12 +563,12 @@ class Exchange:
     # -- answers ----------------------------------------------------------------------------------------------------------------
 
     def _not_served(self) -> Respond:
+        """Answer at a path that names no provider, in the shape that most clients read. There is nothing to record."""
         self.state = State.DONE
-        body = (
-            b'{"error":{"message":"llmcp serves nothing at this path; `llmcp provider list` names the prefixes",'
-            b'"type":"invalid_request_error","param":null,"code":"llmcp_not_found"}}'
-        )
-        return Respond(404, ((b"content-type", b"application/json"),), body)
+        kind = RefusalKind.UNAVAILABLE if self._closed else RefusalKind.NOT_FOUND
+        why = self._closed or "llmcp serves nothing at this path; `llmcp provider list` names the prefixes"
+        error = {"message": why, "type": "invalid_request_error", "param": None, "code": str(kind)}
+        return Respond(REFUSAL_STATUS[kind], ((b"content-type", b"application/json"),), msgspec.json.encode({"error": error}))
 
     def _refusal(self, kind: RefusalKind, message: str) -> Refusal:
         return Refusal(kind, f"{message} (llmcp decision {self.decision_id})", self.decision_id)
@@ -550,14 +601,19 @@ class Exchange:
         progress.refusal = refusal = self._refusal_of(decision)
         self.state = State.DONE
         endpoint = self._endpoint()
-        framing = progress.reader.framing if progress.reader is not None else Framing.SSE
-        return Cut(before + endpoint.dialect.refuse_in_stream(endpoint, refusal, framing))
+        return Cut(before + self._last_event(endpoint, refusal, progress.reader))
+
+    @staticmethod
+    def _last_event(endpoint: Endpoint, refusal: Refusal, reader: ResponseReader | None) -> bytes:
+        """Return the dialect's event that ends a stream, so that it parses also where nothing came before it."""
+        framing = reader.framing if reader is not None else Framing.SSE
+        event = endpoint.dialect.refuse_in_stream(endpoint, refusal, framing)
+        if framing is Framing.JSON_ARRAY and reader is not None and not reader.let_go:
+            return b"[" + event.lstrip(b",\n")
+        return event
 
     def _own_headers(self, decision: Decision) -> Headers:
-        own = (
-            (b"x-llmcp-decision-id", self.decision_id.encode("ascii")),
-            (b"x-llmcp-revision", self.plane.revision.id.encode("ascii")),
-        )
+        own = ((b"x-llmcp-decision-id", self.decision_id.encode("ascii")), self.plane.revision_header)
         return (*own, *self._warning_headers(decision)) if decision.warnings else own
 
     @staticmethod
@@ -589,6 +645,18 @@ class Exchange:
 def error_name(error: Exception) -> str:
     """Name an exception for a record: a stable code for ours, the class for others. Never its text, which may hold a body."""
     return error.code if isinstance(error, LlmcpError) else type(error).__name__
+
+
+def _check_names(facts: RequestFacts) -> None:
+    """Refuse a model's name with white space around it or with invisible characters: hosts trim them, globs do not match them."""
+    for name in (facts.model, *facts.fallback_models):
+        if name != name.strip() or not name.isprintable():
+            raise MalformedRequestError(
+                "the name of the model is not plain",
+                why="it has white space around it or invisible characters",
+                fix="send the model's id alone",
+                code="malformed-model",
+            )
 
 
 def _has_body(head: RequestHead) -> bool:

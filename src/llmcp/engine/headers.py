@@ -4,7 +4,8 @@ Rules:
 1. Unknown headers pass: the list of what is dropped is closed, the list of what passes is open.
 2. Hop-by-hop headers and those that `Connection` names stay on their own side.
 3. What is llmcp's own (`x-llmcp-*`, virtual keys, proxy credentials) never goes upstream and is never taken from an upstream.
-4. An upstream may not open the listener to web pages (`access-control-*`) nor lead the client past it (`alt-svc`).
+4. A header that would make the upstream do another method than the one that was asked about is dropped.
+5. An upstream may not open the listener to web pages (`access-control-*`) nor lead the client past it (`alt-svc`).
 """
 
 from __future__ import annotations
@@ -31,16 +32,24 @@ _HOP_BY_HOP = frozenset(
     )
 )
 # The shell sets these itself, from the upstream's origin and from the body that it sends.
-_REQUEST_OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_REQUEST_FRAMING = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+# Rules were asked about the method of the request line; an upstream that honours these would do another thing (Google's do).
+_METHOD_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+_REQUEST_OWN = _REQUEST_FRAMING | _METHOD_OVERRIDES
 _RESPONSE_OWN = _HOP_BY_HOP | {b"content-length", b"alt-svc"}
 _OWN_PREFIX = b"x-llmcp-"
 _CORS_PREFIX = b"access-control-"
+_NOT_TAKEN = (_OWN_PREFIX, _CORS_PREFIX)
+_NO_NAMES: frozenset[bytes] = frozenset()
 CREDENTIAL_HEADERS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     """Return the header names that `Connection` lists, lower-case."""
-    names = frozenset(token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b","))
+    values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return _NO_NAMES
+    names = frozenset(token.strip().lower() for value in values for token in value.split(b","))
     # Credentials and the content type decide who asks and what is asked: a client must not be able to take them off by naming them.
     return names - CREDENTIAL_HEADERS - {b"content-type", b"content-encoding"}
 
@@ -69,12 +78,14 @@ def client_headers(headers: Headers, *, decoded: bool) -> Headers:
     """Return what goes to the client of an upstream's `headers`; `decoded` says that the content encoding was taken off."""
     named = _named_by_connection(headers)
     return tuple(
-        (name, value)
-        for name, value in headers
-        if name not in _RESPONSE_OWN
-        and name not in named
-        and not name.startswith((_OWN_PREFIX, _CORS_PREFIX))
-        and not (decoded and name == b"content-encoding")
+        [
+            pair
+            for pair in headers
+            if (name := pair[0]) not in _RESPONSE_OWN
+            and name not in named
+            and not name.startswith(_NOT_TAKEN)
+            and not (decoded and name == b"content-encoding")
+        ]
     )
 
 

@@ -28,8 +28,11 @@ _REMEMBERED = 256
 _JSON_TYPES = (b"application/json", b"text/json")
 
 
-class HeadFacts(msgspec.Struct, frozen=True):
-    """What headers say. `stream_headers` and `whole_headers` are what goes upstream when nothing is edited."""
+class HeadFacts(msgspec.Struct):
+    """What headers say. `stream_headers` and `whole_headers` are what goes upstream when nothing is edited.
+
+    `key_provider` is whose key it is in the words of the plane's surface; None until a unified path asked for it.
+    """
 
     client: ClientInfo
     labels: Mapping[str, str]
@@ -39,6 +42,7 @@ class HeadFacts(msgspec.Struct, frozen=True):
     content_encoding: bytes
     stream_headers: Headers
     whole_headers: Headers
+    key_provider: str | None = None
 
 
 class Heads:

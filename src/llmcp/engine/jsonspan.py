@@ -141,8 +141,10 @@ def doubtful_keys(text: bytes, names: frozenset[str]) -> tuple[str, ...]:
     is no JSON object.
     """
     values = _decoded(text)
-    if values and _has_each_key_once(text, values) and not any(k not in names and k.casefold() in names for k in values):
-        return ()
+    if values and _has_each_key_once(text, values):
+        others = values.keys() - names
+        if not others or not any(k.casefold() in names for k in others):
+            return ()
     keys = [m.key for m in members(text)]
     folded = [k.casefold() for k in keys]
     return tuple(sorted(n for n in names if (c := folded.count(n)) > 1 or (c == 1 and n not in keys)))
@@ -153,7 +155,7 @@ def _has_each_key_once(text: bytes, values: dict[str, msgspec.Raw]) -> bool:
 
     False means only that nobody knows: unusual spacing looks like a lost member.
     """
-    known = sum(len(k) + len(v) for k, v in values.items()) + 4 * len(values) + 1
+    known = sum(map(len, values)) + sum(map(len, values.values())) + 4 * len(values) + 1
     rest = len(text) - known
     if rest == 2 * len(values) - 1:
         rebuilt = b", ".join([b'"%b": %b' % (k.encode(), v) for k, v in values.items()])

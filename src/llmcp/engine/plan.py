@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from llmcp.core.decide import Decision, Mode, RuleFault, RuleHit, WouldBe
 from llmcp.core.tally import Tally
 from llmcp.engine.asking import MEMORY, group_conditions
 from llmcp.engine.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
     from datetime import datetime
 
     from llmcp.core.decide import RequestView, ResponseView
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from llmcp.engine.compiled import CompiledException, CompiledPolicy, CompiledRule
     from llmcp.ports import ConditionCompiler
 
-_ESTIMATES = frozenset({"request.input_tokens", "request.estimated_usd"})
+ESTIMATES = frozenset({"request.input_tokens", "request.estimated_usd"})
 _ALWAYS_READ = frozenset({"operation", "facts.model"})
 """What adding up reads besides conditions and effects: kinds of request share a plan, and messages name these."""
 _SHOWN = 100
@@ -46,13 +48,16 @@ class PlanPolicy:
 type SwitchedOff = frozenset[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A request decision, the (policy, rule) pairs that exceptions switched off, and the models that enforced rules set."""
+class Answer(msgspec.Struct, frozen=True):
+    """A request decision, the (policy, rule) pairs that exceptions switched off, and the models that enforced rules set.
+
+    `found` are the outcomes of the request's conditions by slot, for rules that are asked about the response too.
+    """
 
     decision: Decision
     off: SwitchedOff
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...]
+    found: Mapping[int, bool | str]
 
 
 class Summing:
@@ -125,6 +130,7 @@ class Plan:
     def __init__(self, policies: tuple[PlanPolicy, ...], compiler: ConditionCompiler) -> None:
         self.policies = policies
         self.compiler = compiler
+        self.slots = frozenset(rule.slot for share in policies for rule in share.request)
         self._exceptions = tuple((share, exception) for share in policies for exception in share.policy.exceptions)
         self._deadlines = tuple(sorted({e.deadline for _, e in self._exceptions if e.deadline is not None}))
         rules = [rule for share in policies for rule in share.request]
@@ -136,7 +142,7 @@ class Plan:
         self._keys = tuple(group.key for group in self._groups if group.key is not None)
         self._all_seldom = len(self._keys) == len(self._groups)
         self.estimates = any(
-            holder.condition is not None and holder.condition.reads & _ESTIMATES
+            holder.condition is not None and holder.condition.reads & ESTIMATES
             for holder in [*holders, *(rule for share in policies for rule in share.response)]
         )
         self.has_response = any(share.response for share in policies)
@@ -145,7 +151,7 @@ class Plan:
         """Answer a request."""
         outcomes: Outcomes = ()
         if self._all_seldom:
-            key: Hashable = (*(key(view) for key in self._keys), self._effect_key(view), self._passed(view.now))
+            key: Hashable = (*[key(view) for key in self._keys], self._effect_key(view), self._passed(view.now))
         else:
             outcomes = self._outcomes(view)
             key = (outcomes, self._effect_key(view), self._passed(view.now))
@@ -162,15 +168,15 @@ class Plan:
         off = self._switched_off(view, found, sums)
         for share in self.policies:
             self._add_policy(share, view, found, (off, sums))
-        return Answer(sums.decision(), off, tuple(dict.fromkeys(sums.real.models)))
+        return Answer(sums.decision(), off, tuple(dict.fromkeys(sums.real.models)), found)
 
     def _outcomes(self, view: RequestView) -> Outcomes:
         if len(self._groups) == 1:
             return self._groups[0].ask(view)
-        return tuple(outcome for group in self._groups for outcome in group.ask(view))
+        return tuple([outcome for group in self._groups for outcome in group.ask(view)])
 
     def _passed(self, now: datetime) -> int:
-        return sum(now >= deadline for deadline in self._deadlines)
+        return 0 if not self._deadlines else sum(now >= deadline for deadline in self._deadlines)
 
     def _switched_off(self, view: RequestView, found: dict[int, bool | str], sums: Summing) -> SwitchedOff:
         off: set[tuple[str, str]] = set()

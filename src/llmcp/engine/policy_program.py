@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.globs import model_names
 from llmcp.engine.compiled import Asked, CompiledPolicy, PolicyCompiler, names_model
-from llmcp.engine.plan import Plan, PlanPolicy
+from llmcp.engine.plan import ESTIMATES, Plan, PlanPolicy
 from llmcp.engine.recent import Recent
 from llmcp.engine.response_rules import BoundResponseRules, ResponsePlan
 
@@ -41,6 +41,7 @@ class CompiledProgram:
         self._policies = PolicyCompiler(vocabulary).compile(policies)
         self._kinds: Recent[_Pair] = Recent(_KINDS)
         self._plans: Recent[_Pair] = Recent(_PLANS)
+        self._estimates = any(policy.reads & ESTIMATES for policy in self._policies)
 
     def decide_request(self, view: RequestView) -> Decision:
         """Evaluate all request-phase rules in scope."""
@@ -51,11 +52,11 @@ class CompiledProgram:
             decision = self._as_sent(view, decision, answer.models)
         if answers is None or decision.verdict is not Verdict.ALLOW:
             return decision
-        return _with_response(decision, BoundResponseRules(answers, view, answer.off))
+        return _with_response(decision, BoundResponseRules(answers, view, answer))
 
     def needs_estimate(self, view: RequestView) -> bool:
         """Tell whether a rule in scope reads `request.input_tokens` or `request.estimated_usd`."""
-        return self._plan(view)[0].estimates
+        return self._estimates and self._plan(view)[0].estimates
 
     def _as_sent(self, view: RequestView, decision: Decision, models: tuple[str, ...]) -> Decision:
         for model in models:

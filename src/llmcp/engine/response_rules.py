@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Decision, ResponseView, RuleFault, Verdict
 from llmcp.engine.asking import group_conditions
-from llmcp.engine.plan import Plan, Summing, SwitchedOff, add_failed, response_act
+from llmcp.engine.plan import Answer, Plan, Summing, add_failed, response_act
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Mapping
 
     from llmcp.core.decide import RequestView
     from llmcp.engine.compiled import CompiledPolicy, CompiledRule
@@ -40,7 +40,10 @@ class Answering:
 
 
 class ResponsePlan:
-    """What is the same for all requests of a plan. Conditions that read the request alone are asked as the request's are."""
+    """What is the same for all requests of a plan.
+
+    Conditions that read the request alone are asked as the request's are; those of rules that stand in both phases have been.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.rules = tuple(Answering(share.policy, rule, plan.compiler) for share in plan.policies for rule in share.response)
@@ -50,25 +53,35 @@ class ResponsePlan:
         self.gates_tools = any(each.rule.effect.gates_tools(each.rule.spec) for each in enforced)
         self.on_error_deny = any(each.policy.denies_on_error and each.rule.effect.guards for each in enforced)
         self._groups = group_conditions(
-            ((each.rule.slot, each.rule.condition) for each in self.rules if each.rule.condition is not None and not each.reads),
+            (
+                (each.rule.slot, each.rule.condition)
+                for each in self.rules
+                if each.rule.condition is not None and not each.reads and each.rule.slot not in plan.slots
+            ),
             plan.compiler,
         )
 
-    def asked(self, view: RequestView) -> dict[int, bool | str]:
-        """Return the outcomes, by slot, of the conditions that read the request alone; what is plainly false is left out."""
-        return {slot: outcome for group in self._groups for slot, outcome in group.ask(view)}
+    def asked(self, view: RequestView, found: Mapping[int, bool | str]) -> Mapping[int, bool | str]:
+        """Return the outcomes, by slot, of the conditions that read the request alone; what is plainly false is left out.
+
+        `found` are the outcomes of the request's own rules.
+        """
+        if not self._groups:
+            return found
+        return {**found, **{slot: outcome for group in self._groups for slot, outcome in group.ask(view)}}
 
 
 class BoundResponseRules:
     """The `ResponseRules` of one exchange."""
 
-    __slots__ = ("_asked", "_off", "_plan", "_view")
+    __slots__ = ("_asked", "_found", "_off", "_plan", "_view")
 
-    def __init__(self, plan: ResponsePlan, view: RequestView, off: SwitchedOff) -> None:
+    def __init__(self, plan: ResponsePlan, view: RequestView, answer: Answer) -> None:
         self._plan = plan
         self._view = view
-        self._off = off
-        self._asked: dict[int, bool | str] | None = None
+        self._off = answer.off
+        self._found = answer.found
+        self._asked: Mapping[int, bool | str] | None = None
 
     @property
     def reads(self) -> frozenset[str]:
@@ -116,7 +129,8 @@ class BoundResponseRules:
             outcome = self._ask(each, response)
             if outcome is False:
                 continue
-            sums = sums or Summing()
+            if sums is None:
+                sums = Summing()
             act = response_act(each.rule, response)
             if isinstance(outcome, str):
                 add_failed(sums, each.policy, each.rule, outcome, act)
@@ -134,9 +148,9 @@ class BoundResponseRules:
                 add_failed(sums, each.policy, each.rule, why, lambda _tally: True)
         return sums.decision()
 
-    def _active(self) -> Iterator[Answering]:
+    def _active(self) -> Iterable[Answering]:
         if not self._off:
-            return iter(self._plan.rules)
+            return self._plan.rules
         return (each for each in self._plan.rules if (each.policy.policy.name, each.rule.rule.id) not in self._off)
 
     def _ask(self, each: Answering, response: ResponseView | None) -> bool | str:
@@ -146,5 +160,5 @@ class BoundResponseRules:
         if each.bind is not None:
             return condition.test(each.bind(self._view, response or ResponseView()))
         if self._asked is None:
-            self._asked = self._plan.asked(self._view)
+            self._asked = self._plan.asked(self._view, self._found)
         return self._asked.get(each.rule.slot, False)

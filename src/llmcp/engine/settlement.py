@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from llmcp.core.estimate import complete_usage
 from llmcp.core.messages import Operation, Usage
 from llmcp.core.records import (
+    NO_WOULD_BE,
     DecisionRecord,
     Edit,
     Facts,
@@ -44,6 +45,7 @@ _DENIED = frozenset((RefusalKind.POLICY, RefusalKind.RATE, RefusalKind.BUDGET, R
 _ERROR_FROM = 400
 _MAX_NAME = 256
 _MAX_NAMES = 128
+_NOT_INSPECTED = Inspected()
 
 
 def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: int) -> DecisionRecord | None:
@@ -65,7 +67,7 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
         model = (progress.seen.model if progress.seen is not None else "") or asked
         priced = prices.price(exchange.plane.surface.price_id(endpoint.provider), model, usage, now, requested=asked)
         cost = priced.cost_microusd
-        price_source = priced.source if source is UsageSource.PROVIDER else f"{priced.source};estimated"
+        price_source = priced.source.value if source is UsageSource.PROVIDER else f"{priced.source.value};estimated"
     decision, response = progress.decision, progress.response_decision
     hits = decision.rules if response is None else decision.rules + response.rules
     warnings = decision.warnings if response is None else decision.warnings + response.warnings
@@ -78,12 +80,12 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
         time=timestamp(now),
         agent=client.agent,
         session=client.session,
-        operation=str(endpoint.operation),
-        outcome=str(_outcome(progress)),
+        operation=endpoint.operation.value,
+        outcome=_outcome(progress).value,
         rules=rules_of(hits),
-        would_be=WouldBe(rules_of(would_be.rules), str(would_be.verdict)) if would_be is not None else WouldBe(),
-        warnings=tuple(f"{hit.policy}/{hit.id}" for hit in warnings),
-        faults=tuple(Fault(fault.acted, fault.id, fault.policy, fault.why) for fault in faults),
+        would_be=WouldBe(rules_of(would_be.rules), would_be.verdict.value) if would_be is not None else NO_WOULD_BE,
+        warnings=tuple([f"{hit.policy}/{hit.id}" for hit in warnings]) if warnings else (),
+        faults=tuple([Fault(fault.acted, fault.id, fault.policy, fault.why) for fault in faults]) if faults else (),
         revision=exchange.plane.revision.id,
         gen_ai=_gen_ai(progress, usage, source),
         facts=_facts(progress),
@@ -143,12 +145,10 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
     tools: tuple[str, ...] = ()
     if seen is not None:
         # Some servers send an empty reason or a call that never gets a name: neither says anything.
-        reasons = tuple(
-            seen.finish_reasons[index][:_MAX_NAME]
-            for index in sorted(seen.finish_reasons)[:_MAX_NAMES]
-            if seen.finish_reasons[index]
-        )
-        tools = tuple(call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES] if call.name)
+        if seen.finish_reasons:
+            reasons = tuple([reason[:_MAX_NAME] for reason in seen.reasons()[:_MAX_NAMES] if reason])
+        if seen.tools:
+            tools = tuple([call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES] if call.name])
     return GenAi(
         provider=endpoint.provider if endpoint is not None else "",
         request_model=progress.request_model[:_MAX_NAME],
@@ -161,7 +161,7 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
         finish_reasons=reasons,
         tools=tools,
         streamed=progress.facts.stream or (seen is not None and seen.events > 0),
-        usage_source=str(source),
+        usage_source=source.value,
     )
 
 
@@ -177,16 +177,17 @@ def _facts(progress: Progress) -> Facts:
         stream=facts.stream,
         temperature="" if facts.temperature is None else repr(facts.temperature),
         text_bytes=facts.text_bytes(),
-        tools=tuple(name[:_MAX_NAME] for name in facts.tools[:_MAX_NAMES]),
+        tools=tuple([name[:_MAX_NAME] for name in facts.tools[:_MAX_NAMES]]) if facts.tools else (),
         turns=facts.turns,
     )
 
 
 def _inspection(progress: Progress) -> Inspection:
     facts, reader, seen = progress.facts, progress.reader, progress.seen
-    request = Inspected(progress.request_bytes, facts.inspected, tuple(Skipped(what, why) for what, why in facts.skipped))
+    unread = tuple([Skipped(what, why) for what, why in facts.skipped]) if facts.skipped else ()
+    request = Inspected(progress.request_bytes, facts.inspected, unread)
     if reader is None:
-        return Inspection(request, Inspected())
+        return Inspection(request, _NOT_INSPECTED)
     skipped = [Skipped(what, why) for what, why in reader.skipped]
     if seen is not None and seen.unreadable:
         skipped.append(Skipped("events", f"{seen.unreadable} could not be read"))

@@ -31,15 +31,25 @@ _STREAM_TYPES = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"
 
 def declares_stream(headers: Headers) -> bool:
     """Tell whether the content type itself says that the body is a stream of events."""
-    return header(headers, b"content-type").strip().lower().startswith(_STREAM_TYPES)
+    return is_stream(header(headers, b"content-type"))
+
+
+def is_stream(content_type: bytes) -> bool:
+    """Tell whether a content type says that the body is a stream of events."""
+    return content_type.strip().lower().startswith(_STREAM_TYPES)
 
 
 class ResponseReader:
     """Reads one response body into an `Observation`.
 
     `gate` is asked by name about every tool call before it is let go; its first denial is kept in `denied`, after which nothing
-    more is let go.
+    more is let go. `let_go` tells whether the client got anything of the body yet.
     """
+
+    __slots__ = (
+        "_asked", "_content_type", "_decoder", "_endpoint", "_framer", "_gate", "_headers", "_max_bytes", "_parts", "_read_event",
+        "_reading", "_seen", "_size", "_status", "_stream", "_whole", "_withheld", "bytes", "denied", "framing", "let_go", "skipped",
+    )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - what a response is read by; all but two by name
         self,
@@ -56,6 +66,7 @@ class ResponseReader:
         self.framing = Framing.WHOLE
         self.skipped: list[tuple[str, str]] = []
         self.bytes = 0
+        self.let_go = False
         self._endpoint = endpoint
         self._seen = seen
         self._status = status
@@ -70,15 +81,16 @@ class ResponseReader:
         self._withheld: list[bytes] = []
         self._asked: list[str] = []
         self._read_event = endpoint.dialect.read_event
+        self._content_type = content_type = header(headers, b"content-type")
         coding = header(headers, b"content-encoding")
         self._reading = endpoint.inspectable
         if not endpoint.inspectable:
             self.skipped.append(("body", "no dialect reads this endpoint"))
-        elif not readable(coding):
+        elif coding and not readable(coding):
             self._skip("its content encoding cannot be read")
-        self._decoder = decoder_for(coding) if self._reading else None
-        if self._reading and declares_stream(headers):
-            self._begin(sniff(header(headers, b"content-type"), b"", stream))
+        self._decoder = decoder_for(coding) if coding and self._reading else None
+        if self._reading and is_stream(content_type):
+            self._begin(sniff(content_type, b"", stream))
 
     @property
     def at_event_boundary(self) -> bool:
@@ -94,7 +106,9 @@ class ResponseReader:
         self.bytes += len(data)
         if self._gate is None:
             if self._reading:
-                self._read(data)
+                for frame in self._frames(data):
+                    self._read_event(self._endpoint, frame, self._seen)
+            self.let_go = True
             return data
         return self._pass(self._frames(data))
 
@@ -103,7 +117,7 @@ class ResponseReader:
         if not self._reading:
             return b""
         if self._framer is None and not self._whole and self._stream:
-            self._begin(sniff(header(self._headers, b"content-type"), b"".join(self._parts), self._stream))
+            self._begin(sniff(self._content_type, b"".join(self._parts), self._stream))
         if self._framer is None:
             return self._close_whole()
         frames = self._framer.close()
@@ -121,7 +135,7 @@ class ResponseReader:
         self._parts.clear()
         # An answer that begins like an object and was not asked for as a stream is one document.
         plain = body[:1] == b"{" and not self._stream
-        framing = Framing.WHOLE if plain else sniff(header(self._headers, b"content-type"), body[:4096], self._stream)
+        framing = Framing.WHOLE if plain else sniff(self._content_type, body[:4096], self._stream)
         if framing is not Framing.WHOLE:
             # Said to be one document, but it is a stream of events: some servers mislabel them.
             self.framing = framing
@@ -137,10 +151,6 @@ class ResponseReader:
         self._whole = framing is Framing.WHOLE
         self._framer = None if self._whole else framer_for(framing)
         return self._framer
-
-    def _read(self, data: bytes) -> None:
-        for frame in self._frames(data):
-            self._read_event(self._endpoint, frame, self._seen)
 
     def _take(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -164,9 +174,9 @@ class ResponseReader:
         if self._whole or not self._stream:
             return []
         first = b"".join(self._parts)
-        if undecided(header(self._headers, b"content-type"), first, self._stream):
+        if undecided(self._content_type, first, self._stream):
             return []
-        framer = self._begin(sniff(header(self._headers, b"content-type"), first, self._stream))
+        framer = self._begin(sniff(self._content_type, first, self._stream))
         if framer is None:
             return []
         self._parts.clear()
@@ -185,6 +195,7 @@ class ResponseReader:
             if all(call.name for call in self._seen.tools):
                 out += b"".join(self._withheld)
                 self._withheld.clear()
+        self.let_go = self.let_go or bool(out)
         return bytes(out)
 
     def _ask(self) -> bool:

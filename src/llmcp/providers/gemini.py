@@ -210,7 +210,9 @@ def _facts(endpoint: Endpoint, fields: Members) -> RequestFacts:
     gemini_contents.read_contents("system", fields.value(_spelling(fields, "systemInstruction", "system_instruction")), texts)
     turns = gemini_contents.read_contents("user", fields.value("contents"), texts)
     turns += gemini_contents.read_contents("user", fields.value("content"), texts)
+    tools = gemini_contents.tool_names(fields.value("tools"))
     for request in loose.objects(fields.value("requests")) + _batched(fields):
+        tools += gemini_contents.tool_names(request.get("tools"))
         turns += gemini_contents.read_contents("user", request.get("content"), texts)
         turns += gemini_contents.read_contents("user", request.get("contents"), texts)
         gemini_contents.read_contents("system", gemini_contents.respelled(request).get("systemInstruction"), texts)
@@ -223,7 +225,7 @@ def _facts(endpoint: Endpoint, fields: Members) -> RequestFacts:
         stream=bool(endpoint.stream),
         max_tokens=config.whole(_spelling(config, "maxOutputTokens", "max_output_tokens")),
         temperature=config.number("temperature"),
-        tools=tuple(gemini_contents.tool_names(fields.value("tools"))),
+        tools=tuple(tools),
         texts=texts.texts(),
         turns=turns,
         skipped=texts.skipped(),

@@ -20,6 +20,9 @@ from llmcp.errors import MalformedRequestError
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOM = b"\xef\xbb\xbf"
+# What names models and tools, and what holds messages, must be lists; the former of sound items.
+_NAMING = frozenset({"models", "tools", "functions"})
+_LISTS = _NAMING | {"messages"}
 _TOKEN_CEILING = 2**63 - 1
 
 
@@ -45,7 +48,9 @@ class Reader[T: msgspec.Struct]:
         """Decode a request body. Raises MalformedRequestError: see the module's rule 3."""
         if not body.isascii():
             _check_utf8(body)
-        value, _ = self.read(body)
+        value, dropped = self.read(body)
+        if dropped and value is not None:
+            self._check_containers(loads(body), governed)
         if value is None:
             what = "the request body is not a JSON object"
             raise MalformedRequestError(
@@ -66,6 +71,31 @@ class Reader[T: msgspec.Struct]:
                 code="duplicate-key",
             )
         return value
+
+    def _check_containers(self, value: dict[str, Any], governed: frozenset[str]) -> None:
+        """Refuse what rules ask about by name, where it has another form than documented: a host may read what was dropped here.
+
+        Raises: MalformedRequestError.
+        """
+        for field in msgspec.structs.fields(self._kind):
+            if field.name not in governed or value.get(field.name) is None:
+                continue
+            if not self._is_sound(field, value[field.name]):
+                raise MalformedRequestError(
+                    f"`{field.name}` has the wrong form",
+                    why="rules are asked about what stands in it",
+                    fix=f"send `{field.name}` as the provider's API reference shows",
+                    code="malformed-field",
+                )
+
+    @staticmethod
+    def _is_sound(field: msgspec.structs.FieldInfo, value: object) -> bool:
+        if field.name not in _LISTS:
+            return True
+        try:
+            return isinstance(value, list) and (field.name not in _NAMING or not _soften(value, field.type)[1])
+        except (_UnfitError, RecursionError):
+            return False
 
     def _read_softly(self, data: bytes) -> tuple[T | None, int]:
         value = loads(data)
@@ -91,6 +121,8 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is any
 
 def count(value: object) -> int | None:
     """Read a token count: whole numbers, floats and digits in a string, as lax servers do. Infinity is the ceiling."""
+    if value is None or (type(value) is int and -_TOKEN_CEILING <= value <= _TOKEN_CEILING):
+        return value
     if isinstance(value, str):
         try:
             value = float(value)
@@ -103,6 +135,8 @@ def count(value: object) -> int | None:
 
 def number(value: object) -> float | None:
     """Read a number: also one in a string."""
+    if value is None or type(value) is float:
+        return value
     if isinstance(value, str):
         try:
             value = float(value)
@@ -118,6 +152,8 @@ def number(value: object) -> float | None:
 
 def truth(value: object) -> bool:
     """Read a flag as lax servers do: `"true"` and 1 are true."""
+    if value is None or value is False:
+        return False
     return (
         value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in {"true", "1", "yes", "on", "t", "y"})
     )

@@ -9,7 +9,6 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,14 +46,13 @@ GOVERNED = frozenset(
 _TEXT_ROLES = {"tool": Channel.TOOL_RESULT, "function": Channel.TOOL_RESULT}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatExtra:
+class ChatExtra(msgspec.Struct, frozen=True, gc=False):
     """What the facts of a chat request do not have a field for. `include_usage` is None where the client said nothing."""
 
     include_usage: bool | None = None
 
 
-class Part(msgspec.Struct):
+class Part(msgspec.Struct, gc=False):
     """One part of a message's content. Mistral's `thinking` holds parts again."""
 
     type: str | None = None
@@ -66,13 +64,13 @@ class Part(msgspec.Struct):
 type Content = str | list[Part | str] | None
 
 
-class StreamOptions(msgspec.Struct):
+class StreamOptions(msgspec.Struct, gc=False):
     """The `stream_options` of a request."""
 
     include_usage: bool | None = None
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, gc=False):
     """One message of a request or of an answer; a delta is a message too."""
 
     role: str | None = None
@@ -84,13 +82,13 @@ class Message(msgspec.Struct):
     function_call: Function | None = None
 
 
-class Prediction(msgspec.Struct):
+class Prediction(msgspec.Struct, gc=False):
     """A predicted output: text that goes to the provider like any other."""
 
     content: Content = None
 
 
-class ChatRequest(msgspec.Struct):
+class ChatRequest(msgspec.Struct, gc=False):
     """The parts of a request that rules may ask about."""
 
     model: Any = None
@@ -107,7 +105,7 @@ class ChatRequest(msgspec.Struct):
     prediction: Prediction | None = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     """One choice of an answer, whole or a chunk. `text` is that of completions."""
 
     index: int | None = None
@@ -117,13 +115,13 @@ class Choice(msgspec.Struct):
     finish_reason: str | int | None = None
 
 
-class GroqExtra(msgspec.Struct):
+class GroqExtra(msgspec.Struct, gc=False):
     """Where Groq puts usage in streams."""
 
     usage: WireUsage | None = None
 
 
-class ChatPayload(msgspec.Struct):
+class ChatPayload(msgspec.Struct, gc=False):
     """A whole answer or one chunk of a stream."""
 
     id: str | None = None
@@ -185,9 +183,17 @@ class OpenAiChat:
 
 
 def highest(*limits: object) -> int | None:
-    """Return the most generous of several limits: which one a host obeys is its own business."""
-    known = [n for n in map(count, limits) if n is not None]
-    return max(known) if known else None
+    """Return the most generous of several limits: which one a host obeys is its own business. A negative one means none."""
+    most: int | None = None
+    for limit in limits:
+        known = count(limit)
+        if known is None:
+            continue
+        if known < 0:
+            return None
+        if most is None or known > most:
+            most = known
+    return most
 
 
 def read_messages(messages: list[Message] | None) -> tuple[list[Text], dict[str, str]]:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from llmcp.ports import Endpoint, Frame, Framing, Refusal
 
 GOVERNED = frozenset({"model", "stream", "input", "prompt", "instructions", "tools", "max_completion_tokens"})
-_DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]*+)", re.IGNORECASE | re.MULTILINE)
-_NAME = re.compile(rb'[;\s]name(\*?)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;\s"]++))', re.IGNORECASE)
+_DISPOSITION = re.compile(rb"(?:^|(?<=\r))content-disposition[ \t]*+:([^\r\n]*+)(\r?\n?[ \t])?", re.IGNORECASE | re.MULTILINE)
+_PARAMETER = re.compile(rb';\s*+([^=;\s"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;\s"]++))')
+_PLAIN_NAME = re.compile(rb"[^\\%']*+")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _MOST_PART_HEADERS = 4096
 _FORM_END = re.compile(rb"\r?\n--")
@@ -178,18 +179,30 @@ def _fields(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield name (lower case) and value of what looks like a form field. Raises MalformedRequestError where that is in doubt."""
     read_up_to = 0
     for line in _DISPOSITION.finditer(body):
-        name = _NAME.search(line[1])
-        key = b"" if name is None else (name[3] if name[2] is None else name[2]).lower()
-        if name is None or (key not in _READ_FIELDS and not name[1]):
+        if not line[1].lstrip().lower().startswith(b"form-data") and b"name" not in line[1].lower().replace(b"filename", b""):
+            # A mail inside a file, most likely.
+            continue
+        key, plain = _field_name(line[1])
+        plain = plain and not line[2]
+        if plain and key not in _READ_FIELDS:
             continue
         blank = _BLANK_LINE.search(body, line.end(), line.end() + _MOST_PART_HEADERS)
         end = _FORM_END.search(body, blank.end()) if blank else None
-        if name[1] or blank is None or end is None or line.start() < read_up_to:
+        if not plain or blank is None or end is None or line.start() < read_up_to:
             raise _doubtful_form()
         if b"content-transfer-encoding" in body[line.start() : blank.start()].lower():
             raise _doubtful_form()
         read_up_to = end.start()
         yield key, body[blank.end() : end.start()]
+
+
+def _field_name(disposition: bytes) -> tuple[bytes, bool]:
+    """Return the `name` (lower case) that a disposition's parameters give, and whether all readers would read the same."""
+    names = [(m[1].lower(), m[3] if m[2] is None else m[2]) for m in _PARAMETER.finditer(disposition)]
+    named = [value.lower() for key, value in names if key in {b"name", b"name*"}]
+    if len(named) != 1 or (b"name*", named[0]) in names:
+        return b"", False
+    return named[0], bool(_PLAIN_NAME.fullmatch(named[0]))
 
 
 def _doubtful_form() -> MalformedRequestError:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _WITH_TOOLS = {"tools": ("tool_choice", "parallel_tool_calls"), "functions": ("function_call",)}
 
 
-class Function(msgspec.Struct):
+class Function(msgspec.Struct, gc=False):
     """A function's or custom tool's name with its arguments (calls) or without (offers)."""
 
     name: str | None = None
@@ -34,7 +34,7 @@ class Function(msgspec.Struct):
     input: str | None = None
 
 
-class Tool(msgspec.Struct):
+class Tool(msgspec.Struct, gc=False):
     """One offered tool; `tools` are those of a namespace."""
 
     type: str | None = None
@@ -44,7 +44,7 @@ class Tool(msgspec.Struct):
     tools: list[Tool] | None = None
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """One tool call, whole or a piece of one."""
 
     index: int | None = None
@@ -58,6 +58,8 @@ _TOOL = Reader(Tool)
 
 def offered(tools: list[Tool] | None, functions: list[Function] | None = None, web_search: object = None) -> tuple[str, ...]:
     """Return the names of all offered tools, in order."""
+    if tools is None and functions is None and web_search is None:
+        return ()
     names: list[str] = []
     for tool in tools or ():
         names += _names(tool)

@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 200
 type Count = int | float | None
 
 
-class Details(msgspec.Struct):
+class Details(msgspec.Struct, gc=False):
     """The `*_tokens_details` objects."""
 
     cached_tokens: Count = None
@@ -35,13 +35,13 @@ class Details(msgspec.Struct):
     reasoning_tokens: Count = None
 
 
-class Cost(msgspec.Struct):
+class Cost(msgspec.Struct, gc=False):
     """Perplexity's `cost` object."""
 
     total_cost: float | str | None = None
 
 
-class WireUsage(msgspec.Struct):
+class WireUsage(msgspec.Struct, gc=False):
     """A `usage` object of any OpenAI-dialect host."""
 
     prompt_tokens: Count = None
@@ -69,16 +69,23 @@ def read_usage(wire: WireUsage, usage: Usage) -> None:
     inputs = count(_first(wire.prompt_tokens, wire.input_tokens))
     outputs = count(_first(wire.completion_tokens, wire.output_tokens))
     reasoning = count(_first(after.reasoning_tokens, wire.reasoning_tokens))
-    if outputs is not None and reasoning and _reasoning_is_outside(inputs, outputs, reasoning, count(wire.total_tokens)):
+    if reasoning and outputs is not None and _reasoning_is_outside(inputs, outputs, reasoning, count(wire.total_tokens)):
         outputs += reasoning
     cached = count(_first(before.cached_tokens, wire.prompt_cache_hit_tokens, wire.cached_tokens, wire.num_cached_tokens))
     written = count(_first(before.cache_write_tokens, before.cache_creation_tokens, wire.cache_creation_input_tokens))
-    usage.input_tokens = _or(inputs, usage.input_tokens)
-    usage.output_tokens = _or(outputs, usage.output_tokens)
-    usage.reasoning_tokens = _or(reasoning, usage.reasoning_tokens)
-    usage.cached_tokens = _or(cached, usage.cached_tokens)
-    usage.cache_write_tokens = _or(written, usage.cache_write_tokens)
-    usage.provider_cost_microusd = _or(_cost_microusd(wire), usage.provider_cost_microusd)
+    cost = _cost_microusd(wire) if wire.cost is not None or wire.cost_in_usd_ticks is not None else None
+    if inputs is not None:
+        usage.input_tokens = inputs
+    if outputs is not None:
+        usage.output_tokens = outputs
+    if reasoning is not None:
+        usage.reasoning_tokens = reasoning
+    if cached is not None:
+        usage.cached_tokens = cached
+    if written is not None:
+        usage.cache_write_tokens = written
+    if cost is not None:
+        usage.provider_cost_microusd = cost
 
 
 def read_error(value: object, *, whole: bool) -> ProviderError | None:
@@ -132,11 +139,10 @@ def _cost_microusd(wire: WireUsage) -> int | None:
 
 
 def _first(*values: Count) -> Count:
-    return next((v for v in values if v is not None), None)
-
-
-def _or(new: int | None, old: int | None) -> int | None:
-    return old if new is None else new
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 _NO_DETAILS = Details()

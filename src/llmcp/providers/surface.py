@@ -4,8 +4,8 @@ Rules:
 1. `/<prefix>/<rest>` is the provider of that prefix, `<rest>` below its base URL in the client's own spelling.
 2. `/v1/…` is a unified path: the dialect is the path's, the provider is chosen by `place` from the model's name.
 3. A path below a known prefix that no dialect knows passes as operation `other`, not inspectable; an unknown prefix is None.
-4. A key in the query is a credential under `/gemini` only; there, and wherever a virtual key stands in a query, it is taken
-   out of the target.
+4. A key in the query is a credential under `/gemini` only; there it is read and taken out. A query field that
+   holds a virtual key, or a key whose form names another provider than the path does, is dropped everywhere.
 5. Built once per revision; `resolve` is pure, its memory of recent targets is bounded and holds no credential.
 """
 
@@ -21,6 +21,7 @@ import msgspec
 from llmcp.core.http import Origin, Respond, Timeouts, header
 from llmcp.core.messages import Operation
 from llmcp.core.settings import ProviderSettings
+from llmcp.engine.headers import CREDENTIAL_HEADERS
 from llmcp.errors import UsageError
 from llmcp.ports import Endpoint, Refusal, RefusalKind, Upstream
 from llmcp.providers.catalog import Catalog, ProviderEntry
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from llmcp.providers.route import Route
 
 _REMEMBERED = 1024
+_LONGEST = 256  # what is longer is no model's name and no common target; it must not feed a memory
 _KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 _HEADER_PROVIDER = {b"x-api-key": "anthropic", b"api-key": "azure", b"x-goog-api-key": "gemini"}
 _RESOURCE = re.compile(r"[a-z0-9-]{2,64}")
@@ -42,6 +44,7 @@ _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _RESERVED = frozenset({"v1", "healthz", "readyz", "metrics", "llmcp"})
 _AZURE_FOUNDRY = re.compile(r"/(?:models|anthropic)/")
 _DEFAULT_REGION = "us-east-1"
+_ESCAPED_SLASH = re.compile(r"%(?:25)*2f", re.IGNORECASE)
 _READING = frozenset({"GET", "HEAD"})
 _JSON: Headers = ((b"content-type", b"application/json"),)
 
@@ -72,6 +75,7 @@ class CatalogSurface:
         self._seen: dict[tuple[str, str, bool], Endpoint | Respond | None] = {}
         self._upstreams: dict[tuple[str, str], Upstream] = {}
         self._canonical: dict[str, str] = {}
+        self._places: dict[tuple[str, str, str, str], tuple[Endpoint, Endpoint | Refusal]] = {}
 
     def resolve(self, head: RequestHead) -> Endpoint | Respond | None:
         """See `Surface.resolve`."""
@@ -89,6 +93,19 @@ class CatalogSurface:
 
     def place(self, endpoint: Endpoint, model: str, key_provider: str) -> Endpoint | Refusal:
         """See `Surface.place`."""
+        key = (endpoint.target, endpoint.dialect.name, model, key_provider)
+        known = self._places.get(key)
+        # The very endpoint that `resolve` remembered: another one of the same target may be for another method.
+        if known is not None and known[0] is endpoint:
+            return known[1]
+        placed = self._place(endpoint, model, key_provider)
+        if len(model) <= _LONGEST and len(endpoint.target) <= _LONGEST:
+            if len(self._places) >= _REMEMBERED:
+                self._places.clear()
+            self._places[key] = (endpoint, placed)
+        return placed
+
+    def _place(self, endpoint: Endpoint, model: str, key_provider: str) -> Endpoint | Refusal:
         family = self._family_of[endpoint.dialect.name]
         entry, model = self._choose(family, model, key_provider)
         if not entry.unified or family not in entry.dialects:
@@ -119,25 +136,46 @@ class CatalogSurface:
 
     def key_provider(self, headers: Headers) -> str:
         """See `Surface.key_provider`."""
-        authorization = header(headers, b"authorization")
-        if authorization[:7].lower() == b"bearer ":
-            name = self._catalog.key_provider(authorization[7:].strip().decode("latin-1"))
+        for form in (b"authorization", *_KEY_HEADERS):
+            name = self._whose(form, header(headers, form))
             if name:
                 return name
-        for form in _KEY_HEADERS:
-            key = header(headers, form).strip()
-            if key and not key.startswith(b"llmcp_"):
-                return self._catalog.key_provider(key.decode("latin-1")) or _HEADER_PROVIDER[form]
         return ""
+
+    def own_keys(self, endpoint: Endpoint, headers: Headers) -> Headers:
+        """See `Surface.own_keys`. A path that names its provider also takes keys of a form that nobody has."""
+        mine = {endpoint.provider} if endpoint.unified else {endpoint.provider, ""}
+        return tuple(
+            (name, value)
+            for name, value in headers
+            if name not in CREDENTIAL_HEADERS or (self._whose if endpoint.unified else self._formed)(name, value) in mine
+        )
+
+    def _whose(self, name: bytes, value: bytes) -> str:
+        """Name the provider of the credential in the header `name`: by the key's form, else by the header's."""
+        if not value.strip() or value.strip().startswith(b"llmcp_"):
+            return ""
+        return self._formed(name, value) or _HEADER_PROVIDER.get(name, "")
+
+    def _formed(self, name: bytes, value: bytes) -> str:
+        """Name the provider whose keys have the form of the one in the header `name`, or ''."""
+        key = value.strip()
+        if name == b"authorization":
+            if key[:7].lower() != b"bearer ":
+                return ""
+            key = key[7:].strip()
+        return self._catalog.key_provider(key.decode("latin-1"))
 
     def canonical_model(self, provider: str, model: str) -> str:
         """See `Surface.canonical_model`."""
         del provider
         found = self._canonical.get(model)
         if found is None:
-            if len(self._canonical) >= _REMEMBERED:
-                self._canonical.clear()
-            found = self._canonical[model] = self._catalog.canonical_model(model)
+            found = self._catalog.canonical_model(model)
+            if len(model) <= _LONGEST:
+                if len(self._canonical) >= _REMEMBERED:
+                    self._canonical.clear()
+                self._canonical[model] = found
         return found
 
     def price_id(self, provider: str) -> str:
@@ -202,8 +240,11 @@ class CatalogSurface:
         credential = ""
         if entry.name == "gemini":
             rest, credential = _without_key(rest)
+        rest = self._without_foreign_keys(rest, entry.name)
         target = join(self._base_path(entry), entry.api_path, rest.path, verbatim=entry.verbatim) + rest.query
         endpoint = self._match(method, entry.dialects, rest)
+        if "%2f" in rest.normal and not self._same_unescaped(method, entry.dialects, rest, endpoint):
+            return self._refuse(entry.dialects, "the request target is refused: its path hides a `/` behind an escape")
         if endpoint is None:
             dialect = self._first_dialect(entry.dialects)
             endpoint = Endpoint(entry.name, dialect, Operation.OTHER, "", json_body=False, inspectable=False)
@@ -215,6 +256,7 @@ class CatalogSurface:
         endpoint = self._match(method, (family,), target)
         if endpoint is None:
             return None
+        target = self._without_foreign_keys(target, "")
         return replace(endpoint, provider=family, target=target.path + target.query, unified=True)
 
     def _match(self, method: str, families: tuple[str, ...], rest: Target) -> Endpoint | None:
@@ -239,6 +281,23 @@ class CatalogSurface:
                     inspectable=route.inspectable,
                 )
         return None
+
+    def _same_unescaped(self, method: str, families: tuple[str, ...], rest: Target, found: Endpoint | None) -> bool:
+        """Tell whether `rest` means the same to a server that takes an escaped slash for a slash before it routes; many do."""
+        plain = Target(_ESCAPED_SLASH.sub("/", rest.path), rest.query, rest.normal.replace("%2f", "/"))
+        other = self._match(method, families, plain)
+        if other is None or found is None:
+            return other is found
+        same = (other.operation, other.kind) == (found.operation, found.kind)
+        return same and other.model.lower() in {"", found.model.lower()}
+
+    def _without_foreign_keys(self, target: Target, provider: str) -> Target:
+        """Drop query fields whose value has the form of another provider's key."""
+        if not target.query:
+            return target
+        pairs = target.query[1:].split("&")
+        kept = [p for p in pairs if self._catalog.key_provider(unquote_plus(p.partition("=")[2])) in {"", provider}]
+        return target if len(kept) == len(pairs) else replace(target, query="?" + "&".join(kept) if kept else "")
 
     def _choose(self, family: str, model: str, key_provider: str) -> tuple[ProviderEntry, str]:
         entries = self._catalog.entries
@@ -335,7 +394,7 @@ def _without_key(target: Target) -> tuple[Target, str]:
 
 
 def _without_virtual_keys(target: Target) -> Target:
-    """Drop query fields whose value is a virtual key: no provider may see one. Gemini's `key` is read later."""
+    """Drop query fields that hold a virtual key: no provider may see one. Gemini's `key` is read later."""
     if "llmcp" not in target.query.lower() and "%" not in target.query:
         return target
     pairs = target.query[1:].split("&")
@@ -345,4 +404,4 @@ def _without_virtual_keys(target: Target) -> Target:
 
 
 def _is_virtual(pair: str) -> bool:
-    return unquote_plus(pair.partition("=")[2]).startswith("llmcp_")
+    return "llmcp_" in unquote_plus(pair)

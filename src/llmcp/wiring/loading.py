@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,14 @@ from llmcp.config.document import SettingsError
 from llmcp.core.estimate import input_tokens
 from llmcp.core.pricing import PriceTable
 from llmcp.engine.exchange import Plane
+from llmcp.engine.revision_builder import build_revision
 from llmcp.errors import LlmcpError
 from llmcp.plugins import dialect_families
 from llmcp.providers.catalog import load_catalog
 from llmcp.providers.surface import CatalogSurface
 from llmcp.runtime.state import Loaded, Problem
 from llmcp.wiring import policy_directories
-from llmcp.wiring.compiling import compile_policies, files_of, paths_of
+from llmcp.wiring.compiling import compile_policies, files_of, paths_of, vocabulary
 from llmcp.wiring.settings import Flag, read_settings
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Loader:
         self._catalog = load_catalog()
         self._families = dialect_families()
         self._policies: int | None = None
-        self.default_surface = self._surface(settings)
+        self.closed_plane = self._closed_plane(settings)
 
     def directories(self) -> tuple[Path, ...]:
         """Return the directories that policies are read from."""
@@ -106,6 +108,11 @@ class Loader:
             return prices.estimate(provider, model, tokens, facts.max_tokens or 0, now()).cost_microusd
 
         return Plane(compiled.revision, surface, settings, input_tokens, estimate_microusd)
+
+    def _closed_plane(self, settings: Settings) -> Plane:
+        """Return what exchanges are refused by while there is no revision: it knows the paths, so that each dialect is answered."""
+        nothing = replace(build_revision((), "", vocabulary(settings)), id="none")
+        return Plane(nothing, self._surface(settings), settings, input_tokens, lambda *_: 0)
 
     def _surface(self, settings: Settings) -> CatalogSurface:
         return CatalogSurface(self._catalog, self._families, settings.providers)

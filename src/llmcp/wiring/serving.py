@@ -33,7 +33,6 @@ from llmcp.runtime.exchange_port import serve_handler
 from llmcp.runtime.gateway import Gateway
 from llmcp.runtime.recorder import Recorder
 from llmcp.runtime.state import DaemonState
-from llmcp.runtime.unready import RefusingExchange
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
 from llmcp.stores import open_audit_log
@@ -167,16 +166,13 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     decision_id = DecisionIds()
 
     def open_exchange(client_ip: str) -> ExchangePort:
+        closed = "" if recorder.accepting() else "records wait for a store that does not take them"
         plane = state.plane
         if plane is None:
-            return RefusingExchange(
-                loader.default_surface, decision_id=decision_id(), why="there is no valid revision of the policies"
-            )
-        if not recorder.accepting():
-            return RefusingExchange(
-                plane.surface, decision_id=decision_id(), why="records wait for a store that does not take them"
-            )
-        return Exchange(plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle)
+            plane, closed = loader.closed_plane, "there is no valid revision of the policies (`llmcp status` says why)"
+        return Exchange(
+            plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle, closed=closed
+        )  # fmt: skip
 
     pool = UpstreamPool(tls=default_tls_context(), header_bytes=settings.limits.header_bytes)
 

@@ -15,7 +15,7 @@ from fakes.planes import ALLOW, Program, ResponseProgram, deny, exchange, plane
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.http import Cut, Forward, Hold, ReadBody, Replay, RequestHead, Respond, ResponseStart
 from llmcp.core.messages import RequestEdits
-from llmcp.core.settings import AuthSettings, LimitSettings, Settings
+from llmcp.core.settings import AuthSettings, LimitSettings, ProviderSettings, Settings
 from llmcp.engine.exchange import Exchange, State
 from llmcp.errors import WrongStateError
 from llmcp.ports import RefusalKind
@@ -346,3 +346,82 @@ def test_no_bytes_make_the_exchange_raise_or_forward_what_is_refused(body, targe
     said = ask(exchange(plane(Program(lambda _view: deny()))), body, target)
     assert isinstance(said, Respond)
     assert 400 <= said.status < 600
+
+
+def test_a_key_of_another_provider_beside_the_right_one_stays_behind() -> None:
+    """Clients that send every key they have do not hand them all to one provider."""
+    other = (b"x-api-key", b"sk-ant-api03-" + b"x" * 20)
+    forward = ask(exchange(plane()), CHAT, "/v1/chat/completions", other)
+    assert isinstance(forward, Forward)
+    assert (b"authorization", KEY) in forward.headers
+    assert other not in forward.headers
+
+
+def test_geminis_key_of_the_query_replaces_the_headers() -> None:
+    """One request carries one key."""
+    key = "AIza" + "x" * 35
+    target = f"/gemini/v1beta/models/m:generateContent?key={key}"
+    run = exchange(plane(settings=Settings(providers={"gemini": ProviderSettings(base_url="http://127.0.0.1:9")})))
+    said = run.receive_head(RequestHead("POST", target, (JSON, (b"x-goog-api-key", b"AIza" + b"y" * 35)), "127.0.0.1"))
+    assert isinstance(said, ReadBody)
+    forward = run.receive_body(b'{"contents":[]}')
+    assert isinstance(forward, Forward)
+    assert [value for name, value in forward.headers if name == b"x-goog-api-key"] == [key.encode()]
+
+
+@pytest.mark.parametrize("name", [" gpt-4o", "gpt-4o ", "gpt-4o\n", "\u0000gpt-4o", "gpt-\u200b4o"])
+@pytest.mark.parametrize("field", ["model", "models"])
+def test_a_model_whose_name_is_not_plain_is_refused(name: str, field: str) -> None:
+    """A host that trims it would serve what no glob matched."""
+    body = {"model": "m", "messages": [], field: name if field == "model" else [name]}
+    assert ask(exchange(plane()), json.dumps(body).encode()).status == 400
+
+
+def test_an_endpoint_that_nothing_reads_is_not_called_where_its_answer_would_be_refused() -> None:
+    """A rule that reads answers refuses before the provider has done the work."""
+    reading = ResponseProgram(on_error_deny=True, reads=frozenset({"text"}))
+    respond = ask(exchange(plane(Program(lambda _view: Decision(Verdict.ALLOW, response=reading)))), CHAT, "/openai/v1/brand/new")
+    assert isinstance(respond, Respond)
+    assert respond.status == 403
+
+
+def test_an_endpoint_that_nothing_reads_passes_a_rule_about_tools_and_is_recorded_as_such() -> None:
+    """Without a content rule such an endpoint passes (CONTRACT section 2); the record says that nothing was inspected."""
+    run = exchange(plane(Program(lambda _view: Decision(Verdict.ALLOW, response=ResponseProgram()))))
+    assert isinstance(ask(run, CHAT, "/openai/v1/brand/new"), Forward)
+    assert isinstance(run.receive_response_head(200, (JSON,)), ResponseStart)
+    assert run.receive_response_data(b"{}") == b"{}"
+    assert run.progress.reader is not None
+    assert run.progress.reader.skipped
+
+
+@pytest.mark.parametrize("first", ["shell", "fine"])
+def test_an_array_that_is_cut_is_json_wherever_the_cut_falls(first: str) -> None:
+    """Also before its first element, when the client has seen no bracket yet."""
+    rules = Program(lambda _view: Decision(Verdict.ALLOW, response=ResponseProgram(tools=lambda name: name != "shell")))
+    run = exchange(plane(rules, settings=Settings(providers={"gemini": ProviderSettings(base_url="http://127.0.0.1:9")})))
+    run.receive_head(RequestHead("POST", "/gemini/v1beta/models/m:streamGenerateContent", (JSON,), "127.0.0.1"))
+    run.receive_body(b'{"contents":[]}')
+    run.receive_response_head(200, (JSON,))
+    call = '{"candidates":[{"content":{"parts":[{"functionCall":{"name":"%s","args":{}}}]}}]}'
+    sent = b""
+    for piece in (f"[{call % first}", f",{call % 'shell'}", "]"):
+        said = run.receive_response_data(piece.encode())
+        if isinstance(said, Cut):
+            sent += said.data
+            break
+        sent += said
+    assert json.loads(sent)[-1]["error"]["code"] == 403
+
+
+def test_a_negative_limit_is_none() -> None:
+    """Local servers take -1 for "no limit"."""
+    views: list[Any] = []
+
+    def look(view: Any) -> Decision:
+        views.append(view)
+        return ALLOW
+
+    ask(exchange(plane(Program(look))), b'{"model":"m","messages":[],"max_tokens":-1}')
+    ask(exchange(plane(Program(look))), b'{"model":"m","messages":[],"max_tokens":-1,"max_completion_tokens":5}')
+    assert [view.facts.max_tokens for view in views] == [None, None]

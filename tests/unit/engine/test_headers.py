@@ -80,3 +80,9 @@ def test_streams_are_asked_for_uncompressed() -> None:
     assert offered_encoding(offers, stream=False) == b"gzip"
     assert offered_encoding(((b"accept-encoding", b"gzip;q=0, br"),), stream=False) == b"identity"
     assert offered_encoding((), stream=False) == b"identity"
+
+
+def test_a_method_override_stays_behind() -> None:
+    """The upstream does the method that the rules were asked about."""
+    headers = ((b"x-http-method-override", b"POST"), (b"x-http-method", b"POST"), (b"x-method-override", b"POST"), (b"x-a", b"b"))
+    assert upstream_headers(headers, accept_encoding=b"identity") == ((b"x-a", b"b"), (b"accept-encoding", b"identity"))

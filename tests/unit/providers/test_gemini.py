@@ -122,6 +122,13 @@ def test_tools_are_named_by_function_or_by_key() -> None:
     assert _read({"tools": {"function_declarations": [{"name": "f"}]}}).tools == ("f",)
 
 
+def test_the_tools_of_a_batchs_requests_are_read() -> None:
+    """Each of them is a request of its own; together they offer what any of them offers."""
+    request = {"request": {"contents": [], "tools": [{"functionDeclarations": [{"name": "shell"}]}]}}
+    batch = {"batch": {"input_config": {"requests": {"requests": [request]}}}}
+    assert _read(batch, "batch").tools == ("shell",)
+
+
 def test_wrapped_and_embedding_requests_are_read() -> None:
     """`generateContentRequest` of countTokens, `requests` of a batch of embeddings."""
     content = {"parts": [{"text": "x"}]}

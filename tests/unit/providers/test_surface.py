@@ -239,6 +239,43 @@ def test_a_key_in_the_query_is_a_credential_under_gemini_only() -> None:
     assert resolve("/openai/v1/models?key=x", "GET").target == "/v1/models?key=x"
 
 
+def test_a_key_in_a_query_goes_to_no_other_provider() -> None:
+    """A value that has the form of another provider's key is taken out, under whatever name it stands."""
+    google = "AIza" + "x" * 35
+    assert resolve(f"/openai/v1/models?a=1&key={google}", "GET").target == "/v1/models?a=1"
+    assert resolve(f"/v1/models?token={google}", "GET").target == "/v1/models"
+    assert resolve(f"/openai/v1/models?k={'sk-proj-' + 'x' * 20}", "GET").target.endswith("x")
+
+
+@pytest.mark.parametrize("hidden", ["x=Bearer%20{}", "{}", "alt=sse;key={}", "{}=1", "a={}"])
+def test_a_virtual_key_is_found_wherever_in_a_query_it_stands(hidden: str) -> None:
+    """Also behind a scheme, as a name, and after a separator that only some servers know."""
+    virtual = "llmcp_" + "x" * 8
+    assert resolve(f"/openai/v1/models?b=2&{hidden.format(virtual)}", "GET").target == "/v1/models?b=2"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/openai/v1/chat%2Fcompletions",
+        "/vllm/v1%2fchat%2fcompletions",
+        "/openai/v1/chat%252Fcompletions",
+        "/azure/my-res/openai/deployments/decoy%2Fdeployments%2Fgpt-4o/chat/completions",
+        "/azure/my-res/openai%2Fdeployments/m/chat/completions",
+    ],
+)
+def test_an_escaped_slash_does_not_hide_an_endpoint(target: str) -> None:
+    """Servers that unescape before they route would serve what no rule was asked about."""
+    answer = resolve(target)
+    assert isinstance(answer, Respond)
+    assert answer.status == 400
+
+
+def test_an_escaped_slash_inside_a_model_stays() -> None:
+    """Model ids have slashes, and clients escape them."""
+    assert resolve("/openai/v1/models/org%2Fmodel", "GET").operation is Operation.MODELS
+
+
 def test_a_virtual_key_in_a_query_goes_nowhere() -> None:
     """Whatever the field's name, also percent-encoded."""
     virtual = "llmcp_" + "x" * 8
@@ -364,3 +401,31 @@ def test_no_target_makes_the_surface_raise_and_none_leaves_its_prefix(target: st
     if isinstance(found, Endpoint):
         assert found.target.startswith("/")
         assert not {".", ".."} & set(found.target.partition("?")[0].split("/"))
+
+
+def test_one_target_is_placed_for_each_method_by_itself() -> None:
+    """What was placed for one endpoint is not given to another of the same target."""
+    made = CatalogSurface(CATALOG, dialect_families(), {})
+    for method in ("POST", "GET", "POST", "GET"):
+        endpoint = made.resolve(RequestHead(method, "/v1/messages/batches", ()))
+        assert isinstance(endpoint, Endpoint)
+        placed = made.place(endpoint, "claude-sonnet-4-5", "anthropic")
+        assert isinstance(placed, Endpoint)
+        assert (placed.operation, placed.kind) == (endpoint.operation, endpoint.kind)
+        assert made.place(endpoint, "claude-sonnet-4-5", "anthropic") is placed
+
+
+def test_of_several_keys_each_goes_to_its_own_provider_alone() -> None:
+    """On unified paths what is not plainly the chosen provider's stays; on native ones what is plainly another's."""
+    made = surface()
+    openai = (b"authorization", b"Bearer sk-proj-" + b"x" * 20)
+    anthropic = (b"x-api-key", b"sk-ant-api03-" + b"x" * 20)
+    google = (b"x-goog-api-key", b"AIza" + b"x" * 35)
+    own = (b"authorization", b"Bearer of-our-own-making")
+    unified = made.resolve(RequestHead("POST", "/v1/chat/completions", ()))
+    native = made.resolve(RequestHead("POST", "/openai/v1/chat/completions", ()))
+    assert isinstance(unified, Endpoint)
+    assert isinstance(native, Endpoint)
+    everything = (openai, anthropic, own, google, (b"x-other", b"1"))
+    assert made.own_keys(unified, everything) == (openai, (b"x-other", b"1"))
+    assert made.own_keys(native, everything) == (openai, own, (b"x-other", b"1"))

@@ -1,4 +1,4 @@
-"""Rules of `llmcp.runtime.state`, `.health` and `.unready`."""
+"""Rules of `llmcp.runtime.state` and `.health`, and of an exchange that is closed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.planes import plane
+from fakes.planes import StillClock, plane
 from llmcp.core.http import RequestHead, Respond
-from llmcp.engine.exchange import Plane
+from llmcp.engine.exchange import Exchange, Plane
 from llmcp.runtime.health import health
 from llmcp.runtime.state import DaemonState, Loaded, Problem, Readiness
-from llmcp.runtime.unready import RefusingExchange
 
 PROBLEM = (Problem("p.yaml", 3, "no"),)
 
@@ -97,7 +96,10 @@ def test_once_there_is_a_plane_there_always_is_one(loads: list[str]) -> None:
 @pytest.mark.parametrize("target", ["/openai/v1/chat/completions", "/v1/chat/completions", "/nothing/here"])
 def test_without_a_plane_everything_is_refused_with_503(target: str) -> None:
     """Nothing goes upstream, not even its body is read."""
-    run = RefusingExchange(plane().surface, decision_id="d_1", why="no revision")
+    ended: list[Exchange] = []
+    run = Exchange(
+        plane(), decision_id="d_1", client_ip="", clock=StillClock(), emit=ended.append, closed="there is no revision"
+    )  # fmt: skip
     answer = run.receive_head(RequestHead("POST", target, ((b"host", b"localhost"),)))
     assert isinstance(answer, Respond)
     assert answer.status == 503
