@@ -92,22 +92,28 @@ class _Callbacks:
 class HeadReader:
     """Reads the heads of one connection.
 
-    A client repeats most of its lines from request to request: those that both parsers accepted once are known by their bytes.
+    A client repeats most of its lines from request to request: those that both parsers accepted once are known by their bytes,
+    and a head that repeats the last one whole is that one.
     """
 
-    __slots__ = ("_client_ip", "_known", "_line", "_request_line")
+    __slots__ = ("_client_ip", "_known", "_last", "_line", "_raw", "_request_line")
 
     def __init__(self, client_ip: str = "") -> None:
         self._client_ip = client_ip
         self._known: dict[bytes, tuple[bytes, bytes]] = {}
         self._line = b""
         self._request_line = ("", "", 1)
+        self._raw = b""
+        self._last: IncomingRequest | None = None
 
     def read(self, raw: bytes) -> IncomingRequest:
         """Read a whole head, its empty line included.
 
         Raises: HttpRefusalError with the status to answer.
         """
+        last = self._last
+        if last is not None and raw == self._raw:
+            return last
         first, *lines = raw[:-4].split(b"\r\n")
         known = self._known
         try:
@@ -120,7 +126,10 @@ class HeadReader:
         if len(known) > _KNOWN_MAX:
             known.clear()
         method, target, minor = self._request_line
-        return _frame(RequestHead(method, target, headers, self._client_ip), minor)
+        request = _frame(RequestHead(method, target, headers, self._client_ip), minor)
+        # The expectation is struck off once it is met, so such a request is not the same twice.
+        self._raw, self._last = (b"", None) if request.expects_continue else (raw, request)
+        return request
 
     def _learn(self, first: bytes, lines: list[bytes]) -> None:
         """Let both parsers read the lines that are new, under the request line."""

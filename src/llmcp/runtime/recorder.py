@@ -59,7 +59,7 @@ class Recorder:
         *,
         capacity: int = 65536,
         when_full: Literal["refuse", "drop"] = "refuse",
-        linger_s: float = 0.01,
+        linger_s: float = 0.08,
     ) -> None:
         self._log = log
         self._monotonic = monotonic

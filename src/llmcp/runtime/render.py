@@ -17,6 +17,7 @@ from llmcp.core.http import Forward, Headers, Respond, header
 from llmcp.runtime.http1 import CHUNKED
 
 if TYPE_CHECKING:
+    from llmcp.core.http import Origin
     from llmcp.runtime.http1 import HttpRefusalError
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -28,6 +29,7 @@ _STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode("asc
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _TARGET = re.compile(r"[!-~]+")
 _METHOD = re.compile(r"[A-Z-]+")
+_REMEMBERED = 128
 _ERROR_TYPES = {408: "timeout_error", 503: "api_error"}
 
 
@@ -63,19 +65,50 @@ def respond_bytes(respond: Respond, *, head_only: bool, close: bool, date: bytes
     return head if head_only or bodiless else head + respond.body
 
 
-def request_head(forward: Forward, length: int | None) -> bytes:
-    """Return the head of the upstream request. `length` is the body's size, `CHUNKED`, or None where there is no body."""
+def _request_framing(method: str, length: int | None) -> bytes:
+    if length == CHUNKED:
+        return b"transfer-encoding: chunked\r\n\r\n"
+    if length or (length is not None and method in _BODY_METHODS):
+        return b"content-length: %d\r\n\r\n" % length
+    return b"\r\n"
+
+
+def _request_part(forward: Forward) -> bytes:
+    """Return the request line and the headers: all but the framing."""
     if _TARGET.fullmatch(forward.target) is None or _METHOD.fullmatch(forward.method) is None:
         msg = "a request line with a space or a control byte was to be written"
         raise ValueError(msg)
-    framing = b"\r\n"
-    if length == CHUNKED:
-        framing = b"transfer-encoding: chunked\r\n\r\n"
-    elif length or (length is not None and forward.method in _BODY_METHODS):
-        framing = b"content-length: %d\r\n\r\n" % length
     line = f"{forward.method} {forward.target} HTTP/1.1\r\n".encode("ascii")
     host = b"" if header(forward.headers, b"host") else b"host: %b\r\n" % forward.origin.authority().encode("ascii")
-    return b"".join((line, host, _header_block(forward.headers), framing))
+    return b"".join((line, host, _header_block(forward.headers)))
+
+
+class RequestHeads:
+    """Writes the heads of upstream requests, and remembers.
+
+    The engine hands out one tuple for all requests with equal headers: that object is what a head is known by.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        # By the tuple's identity; the entry keeps it alive, so no other tuple can get its number.
+        self._known: dict[int, tuple[Headers, str, str, Origin, bytes]] = {}
+
+    def write(self, forward: Forward, length: int | None) -> bytes:
+        """Return the head of the upstream request. `length` is the body's size, `CHUNKED`, or None where there is no body.
+
+        Raises: ValueError (rule 2).
+        """
+        headers, method, target, origin = forward.headers, forward.method, forward.target, forward.origin
+        known = self._known.get(id(headers))
+        if known is not None and known[0] is headers and (known[1], known[2], known[3]) == (method, target, origin):
+            return known[4] + _request_framing(method, length)
+        part = _request_part(forward)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[id(headers)] = (headers, method, target, origin, part)
+        return part + _request_framing(method, length)
 
 
 def own_answer(status: int, message: str, code: str) -> Respond:

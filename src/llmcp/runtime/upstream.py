@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import certifi
 
 from llmcp.ports import RefusalKind
-from llmcp.runtime.render import request_head
+from llmcp.runtime.render import RequestHeads
 from llmcp.runtime.upstream_call import UpstreamCall
 from llmcp.runtime.upstream_connection import UpstreamConnection
 
@@ -60,6 +60,7 @@ class UpstreamPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._now = 0.0
+        self._heads = RequestHeads()
 
     def now(self) -> float:
         """Return the loop's time as of the last tick: deadlines are coarse."""
@@ -84,9 +85,9 @@ class UpstreamPool:
             call.streamed = bool(length)
             call.sent_all = not length
             call.chunked = length is not None and length < 0
-            call.pieces = (request_head(forward, length),)
+            call.pieces = (self._heads.write(forward, length),)
         else:
-            head = request_head(forward, len(body))
+            head = self._heads.write(forward, len(body))
             call.pieces = (head + body,) if len(body) <= _JOIN_MAX else (head, body)
         connection = self._check_out(forward.origin)
         if connection is None:

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from llmcp.core.settings import Settings
     from llmcp.runtime.exchange_port import ExchangePort
 
+_RANDOM_DIGITS = 20
+_RANDOM_BLOCK = 200 * _RANDOM_DIGITS // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -93,9 +96,23 @@ def wall_now() -> float:
     return time.time_ns() / 1e9
 
 
-def decision_id() -> str:
-    """Return a fresh id: time in milliseconds first, so that ids sort by age, then 80 random bits."""
-    return f"d_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+class DecisionIds:
+    """Fresh ids: time in milliseconds first, so that ids sort by age, then 80 random bits, taken from the system in blocks."""
+
+    __slots__ = ("_at", "_random")
+
+    def __init__(self) -> None:
+        self._random = ""
+        self._at = 0
+
+    def __call__(self) -> str:
+        """Return one that was never returned before."""
+        at = self._at
+        if at >= len(self._random):
+            self._random = os.urandom(_RANDOM_BLOCK).hex()
+            at = 0
+        self._at = end = at + _RANDOM_DIGITS
+        return f"d_{time.time_ns() // 1_000_000:012x}{self._random[at:end]}"
 
 
 def serve(home: Home, asked: Asked) -> int:
@@ -145,6 +162,8 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
     registry = Registry()
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
+
+    decision_id = DecisionIds()
 
     def open_exchange(client_ip: str) -> ExchangePort:
         closed = "" if recorder.accepting() else "records wait for a store that does not take them"

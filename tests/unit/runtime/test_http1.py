@@ -249,3 +249,14 @@ def test_hostile_bytes_are_a_request_or_a_refusal(first: bytes, second: bytes) -
         with contextlib.suppress(HttpRefusalError):
             read(raw)
             check_partial(raw[:-2], LIMIT)
+
+
+def test_a_head_that_repeats_the_last_one_is_read_the_same_and_its_expectation_anew() -> None:
+    """What the last turn struck off its request must not be missing from the next one."""
+    reader = HeadReader("127.0.0.1")
+    plain = LINE + HOST + b"content-length: 3\r\n\r\n"
+    expecting = LINE + HOST + b"content-length: 3\r\nexpect: 100-continue\r\n\r\n"
+    for raw in (plain, plain, expecting, expecting, plain):
+        got = reader.read(raw)
+        assert got == read(raw)
+        got.expects_continue = False

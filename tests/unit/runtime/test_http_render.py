@@ -8,7 +8,7 @@ from llmcp.core.http import Forward, Origin, RequestHead, Respond, ResponseStart
 from llmcp.errors import WrongStateError
 from llmcp.runtime.client_response import ClientResponse
 from llmcp.runtime.http1 import CHUNKED, IncomingRequest
-from llmcp.runtime.render import own_answer, request_head, respond_bytes, response_head
+from llmcp.runtime.render import RequestHeads, own_answer, respond_bytes, response_head
 
 ORIGIN = Origin("https", "api.example.com", 443)
 DATE = b"date: today\r\n"
@@ -17,6 +17,11 @@ DATE = b"date: today\r\n"
 def forward(method: str = "POST", target: str = "/v1/x", headers: tuple[tuple[bytes, bytes], ...] = ()) -> Forward:
     """Return something to send."""
     return Forward(ORIGIN, method, target, headers, b"")
+
+
+def request_head(forward: Forward, length: int | None) -> bytes:
+    """Write one head as the first."""
+    return RequestHeads().write(forward, length)
 
 
 def test_the_shell_alone_frames_a_request() -> None:
@@ -105,3 +110,22 @@ def test_a_response_without_body_sends_none(status: int, method: str) -> None:
     assert got.frame(b"ab") + got.end() == b""
     assert b"transfer-encoding" not in got.head
     assert got.keep_alive
+
+
+def test_a_remembered_head_says_what_a_fresh_one_says() -> None:
+    """Equal headers may be one object; method, target, origin and length are each request's own."""
+    headers = ((b"x-a", b"1"), (b"x-b", b"2"))
+    heads = RequestHeads()
+    other = Forward(Origin("http", "127.0.0.1", 9), "POST", "/v1/x", headers, b"")
+    asked = [forward("POST", "/v1/x", headers), forward("GET", "/v1/x", headers), forward("POST", "/v1/y", headers), other]
+    for one in asked * 2:
+        for length in (5, 0, None, CHUNKED):
+            assert heads.write(one, length) == request_head(one, length)
+
+
+def test_many_headers_are_not_remembered_for_ever_and_none_for_another() -> None:
+    """A tuple that takes the place of a freed one is not mistaken for it."""
+    heads = RequestHeads()
+    for number in range(1000):
+        one = forward(headers=((b"x-a", b"%d" % number),))
+        assert b"x-a: %d\r\n" % number in heads.write(one, 1)

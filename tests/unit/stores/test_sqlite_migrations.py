@@ -70,3 +70,14 @@ def test_the_first_open_that_fails_midway_leaves_a_store_that_opens(tmp_path: Pa
         with pytest.raises(ZeroDivisionError):
             SqliteAuditLog(path)
     assert SqliteAuditLog(path).append([record()]) == 1
+
+
+def test_a_new_store_has_the_very_schema_of_the_steps() -> None:
+    """The snapshot that a new file begins with is what its steps would have made, statement for statement."""
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
+    with closing(sqlite3.connect(":memory:")) as stepped, closing(sqlite3.connect(":memory:")) as new:
+        for step in sqlite_schema.MIGRATIONS[: sqlite_schema.SNAPSHOT_VERSION]:
+            step(Database(stepped, execute_plugins=False))
+        for statement in sqlite_schema.SNAPSHOT:
+            new.execute(statement)
+        assert new.execute(schema).fetchall() == stepped.execute(schema).fetchall()
