@@ -43,6 +43,8 @@ _CHARGED = frozenset((Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBED
 # The kinds of refusal in which somebody was refused, rather than something failed.
 _DENIED = frozenset((RefusalKind.POLICY, RefusalKind.RATE, RefusalKind.BUDGET, RefusalKind.UNAUTHENTICATED))
 _ERROR_FROM = 400
+# A redirect or "not modified" is no answer of a model, so nothing is estimated for it.
+_NO_ANSWER_FROM = 300
 _MAX_NAME = 256
 _MAX_NAMES = 128
 _NOT_INSPECTED = Inspected()
@@ -129,7 +131,7 @@ def _error_type(progress: Progress) -> str:
 def _usage(progress: Progress) -> tuple[Usage, UsageSource]:
     """Return what is charged for, and who counted it."""
     seen, endpoint = progress.seen, progress.endpoint
-    if seen is None or endpoint is None or progress.status >= _ERROR_FROM:
+    if seen is None or endpoint is None or progress.status >= _NO_ANSWER_FROM:
         return Usage(), UsageSource.NONE
     if endpoint.operation in _CHARGED and endpoint.inspectable and (seen.error is None or seen.text_bytes):
         if not seen.events:
