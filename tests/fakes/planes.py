@@ -29,6 +29,7 @@ class Program:
     """Rules as functions. `request` may raise, to see what the exchange makes of it."""
 
     request: Callable[[RequestView], Decision] = lambda _view: ALLOW
+    reads_inside: bool = True
 
     def decide_request(self, view: RequestView) -> Decision:
         """Ask the function."""

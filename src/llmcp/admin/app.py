@@ -42,7 +42,7 @@ def status_document(state: DaemonState, *, pid: int, version: str) -> dict[str, 
         "revision": state.revision,
         "version": version,
         "state": str(state.readiness),
-        "problems": [{"file": p.file, "line": p.line, "message": p.message} for p in state.problems],
+        "problems": state.problem_documents(),
         "loads": state.loads,
     }
 

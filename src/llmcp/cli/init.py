@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(as_json: JsonFlag = False) -> None:
-    """Make the home: `llmcp.yaml` with every setting commented, and a first policy.
+    """Make the home: `llmcp.yaml` with the common settings commented out, and a first policy.
 
     Leaves alone what is there already. Writes to LLMCP_HOME, or to the platform's own directories. Example: llmcp init
     """

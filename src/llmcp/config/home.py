@@ -141,7 +141,19 @@ def _tighten(directory: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path` with mode 0600, atomically."""
+    """Write `text` to `path` with mode 0600, atomically. Raises: UsageError where the directory takes no file."""
+    try:
+        _write_private(path, text)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}",
+            why=error.strerror or type(error).__name__,
+            fix="free some space, mend the directory's modes, or set another `LLMCP_HOME`",
+            code="home",
+        ) from error
+
+
+def _write_private(path: Path, text: str) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -154,7 +154,14 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class PolicyProgram(Protocol):
-    """All policies of one revision, compiled. Pure: the same view gives the same decision."""
+    """All policies of one revision, compiled. Pure: the same view gives the same decision.
+
+    `reads_inside` tells whether any rule is about what stands inside a request: its texts or its tools.
+    """
+
+    @property
+    def reads_inside(self) -> bool:
+        """Whether any rule is about texts or tools."""
 
     def decide_request(self, view: RequestView) -> Decision:
         """Evaluate all request-phase rules in scope."""

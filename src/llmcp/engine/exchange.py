@@ -29,6 +29,7 @@ from llmcp.core.messages import NO_EDITS, Observation, Operation, RequestEdits, 
 from llmcp.core.policy import DEFAULT_DENY
 from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
 from llmcp.engine.credentials import is_virtual, signed_by_aws
+from llmcp.engine.doubles import double_inside
 from llmcp.engine.encoding import decode_request
 from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
 from llmcp.engine.heads import HeadFacts, Heads
@@ -208,6 +209,8 @@ class Exchange:
                 )
             else:
                 facts = endpoint.dialect.read_request(endpoint, plain)
+                if endpoint.json_body and self.plane.revision.policies.reads_inside:
+                    _check_doubles(plain)
             return self._decide(endpoint, facts, body, plain)
         except Exception as error:  # noqa: BLE001 - boundary: fails closed
             return self._fault(error)
@@ -657,6 +660,17 @@ def _check_names(facts: RequestFacts) -> None:
                 fix="send the model's id alone",
                 code="malformed-model",
             )
+
+
+def _check_doubles(body: bytes) -> None:
+    name = double_inside(body)
+    if name:
+        raise MalformedRequestError(
+            f"`{name}` is ambiguous",
+            why="some object of the request has it twice, or in two letter cases, and readers disagree about which one counts",
+            fix=f"send `{name}` once in each object",
+            code="duplicate-key",
+        )
 
 
 def _has_body(head: RequestHead) -> bool:

@@ -130,6 +130,9 @@ class SseFramer:
         """See `Framer.feed`."""
         if not self._has_cr and _CR in data:
             self._has_cr = True
+        if not self._buffer and not self._has_cr and type(data) is bytes and 0 <= data.find(b"\n\n") == len(data) - 2:
+            # By far the commonest chunk: one whole event, and nothing else.
+            return [self._event(data)]
         if self._buffer:
             self._buffer += data
             source: bytes | bytearray = self._buffer
@@ -191,9 +194,14 @@ class SseFramer:
             self._first = False
             text = _after_bom(raw)
         end = len(text) - 2
-        # By far the commonest form: one data line, LF LF.
-        if text.startswith(b"data: ") and text.find(b"\n") == end and _CR not in text:
-            return Frame(raw, "", text[6:end])
+        if not self._has_cr:
+            # By far the commonest forms: one data line, perhaps the event's name before it, LF LF.
+            first = text.find(b"\n")
+            if first == end and text.startswith(b"data: "):
+                return Frame(raw, "", text[6:end])
+            data = first + 1
+            if text.startswith(b"event: ") and text.startswith(b"data: ", data) and text.find(b"\n", data) == end:
+                return Frame(raw, text[7:first].decode("utf-8", "replace"), text[data + 6 : end])
         return _sse_event(raw, text)
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.globs import model_names
-from llmcp.engine.compiled import Asked, CompiledPolicy, PolicyCompiler, names_model
+from llmcp.engine.compiled import Asked, CompiledPolicy, CompiledRule, PolicyCompiler, names_model
 from llmcp.engine.plan import ESTIMATES, Plan, PlanPolicy
 from llmcp.engine.recent import Recent
 from llmcp.engine.response_rules import BoundResponseRules, ResponsePlan
@@ -39,6 +39,7 @@ class CompiledProgram:
     def __init__(self, policies: Sequence[Policy], vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._policies = PolicyCompiler(vocabulary).compile(policies)
+        self.reads_inside = any(_reads_inside(rule) for policy in self._policies for rule in policy.rules)
         self._kinds: Recent[_Pair] = Recent(_KINDS)
         self._plans: Recent[_Pair] = Recent(_PLANS)
         self._estimates = any(policy.reads & ESTIMATES for policy in self._policies)
@@ -99,6 +100,11 @@ class CompiledProgram:
             known = (plan, ResponsePlan(plan) if plan.has_response else None)
             self._plans.put(key, known)
         return known
+
+
+def _reads_inside(rule: CompiledRule) -> bool:
+    reads = rule.condition.reads if rule.condition is not None else frozenset()
+    return rule.rule.effect == "tools" or any(name.startswith(("request.text", "request.tools")) for name in reads)
 
 
 def _share(policy: CompiledPolicy, asked: Asked) -> PlanPolicy:

@@ -106,7 +106,8 @@ class ResponseReader:
         self.bytes += len(data)
         if self._gate is None:
             if self._reading:
-                for frame in self._frames(data):
+                framer = self._framer
+                for frame in framer.feed(data) if framer is not None and self._decoder is None else self._frames(data):
                     self._read_event(self._endpoint, frame, self._seen)
             self.let_go = True
             return data

@@ -207,9 +207,13 @@ def read_messages(messages: list[Message] | None) -> tuple[list[Text], dict[str,
             texts.append(Text(role, _TEXT_ROLES.get(role, Channel.TEXT), content))
         elif content is not None:
             add_content(texts, skipped, role, _TEXT_ROLES.get(role, Channel.TEXT), content)
-        if role == "assistant" or message.tool_calls or message.function_call:
+        if message.tool_calls or message.function_call or (role == "assistant" and _says_more(message)):
             _add_answer_parts(texts, skipped, role, message)
     return texts, skipped
+
+
+def _says_more(message: Message) -> bool:
+    return bool(message.refusal) or message.reasoning_content is not None or message.reasoning is not None
 
 
 def _add_answer_parts(texts: list[Text], skipped: dict[str, str], role: str, message: Message) -> None:

@@ -118,9 +118,7 @@ class CatalogSurface:
             path = entry.anthropic_base + path
             target = join(self._base_path(entry), "", path, verbatim=True)
         else:
-            # A host without an API prefix of its own has its endpoints at the root.
-            path = path.removeprefix("/v1") if not entry.api_path else path
-            target = join(self._base_path(entry), entry.api_path, path, verbatim=False)
+            target = join(self._base_path(entry), entry.api_path, _rooted(entry, path), verbatim=False)
         return replace(endpoint, provider=entry.name, target=target + mark + query, model=model)
 
     def upstream(self, endpoint: Endpoint) -> Upstream:
@@ -241,7 +239,8 @@ class CatalogSurface:
         if entry.name == "gemini":
             rest, credential = _without_key(rest)
         rest = self._without_foreign_keys(rest, entry.name)
-        target = join(self._base_path(entry), entry.api_path, rest.path, verbatim=entry.verbatim) + rest.query
+        path = _rooted(entry, rest.path)
+        target = join(self._base_path(entry), entry.api_path, path, verbatim=entry.verbatim) + rest.query
         endpoint = self._match(method, entry.dialects, rest)
         if "%2f" in rest.normal and not self._same_unescaped(method, entry.dialects, rest, endpoint):
             return self._refuse(entry.dialects, "the request target is refused: its path hides a `/` behind an escape")
@@ -341,6 +340,12 @@ class CatalogSurface:
 
 
 _NO_SETTINGS = ProviderSettings()
+_CHAT = "/v1/chat/completions"
+
+
+def _rooted(entry: ProviderEntry, path: str) -> str:
+    """Move chat to the root of a host without an API prefix: there `/v1` has everything else, and answers 404 for chat."""
+    return path.removeprefix("/v1") if not entry.api_path and path.lower().removesuffix("/") == _CHAT else path
 
 
 def _compile(family: Family) -> tuple[_Row, ...]:

@@ -7,11 +7,13 @@ Rules:
 4. The queue is bounded. `refuse`: past the bound `accepting` is False and the gateway takes no new request; those under way
    are still recorded, up to twice the bound. `drop`: past the bound records are dropped and counted.
 5. A record that cannot be written for its own sake (a bug in whoever built it) is set aside and counted; it stops no other.
-6. `flush` returns when all that was submitted before is committed; `stop` does so and ends the thread.
+6. When the store begins to refuse, and when it takes records again, the log says so, once each.
+7. `flush` returns when all that was submitted before is committed; `stop` does so and ends the thread.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from llmcp.core.records import DecisionRecord
     from llmcp.ports import AuditLog
+
+log = logging.getLogger("llmcp.recorder")
 
 _BATCH: Final = 512
 _FIRST_PAUSE_S: Final = 0.05
@@ -197,7 +201,9 @@ class Recorder:
                 self._rejected += count
             else:
                 self._written += count
-                self._failing_since = None
+                if self._failing_since is not None:
+                    self._failing_since = None
+                    log.info("store_takes_records", extra={"fields": {"pending": len(self._queue)}})
             self._settled.notify_all()
 
     def _failed(self, why: str) -> None:
@@ -205,6 +211,7 @@ class Recorder:
         self._last_error = why
         if self._failing_since is None:
             self._failing_since = self._monotonic()
+            log.error("store_refuses_records", extra={"fields": {"why": why, "pending": len(self._queue)}})
 
     def _out_of_time(self) -> bool:
         return self._give_up_at is not None and self._monotonic() >= self._give_up_at

@@ -74,6 +74,10 @@ class DaemonState:
         """The id of the revision in force, or ''."""
         return self.plane.revision.id if self.plane is not None else ""
 
+    def problem_documents(self) -> list[dict[str, str | int]]:
+        """Return the problems as `status --json` shows them."""
+        return [{"file": p.file, "line": p.line, "message": p.message} for p in self.problems]
+
     def apply(self, loaded: Loaded) -> bool:
         """Take in what a load gave; tell whether another revision is in force now."""
         self.loads += 1

@@ -196,7 +196,15 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     token = admin_token() or secrets.token_urlsafe(32)
 
     def status() -> dict[str, object]:
-        return status_document(state, pid=os.getpid(), version=__version__)
+        document = status_document(state, pid=os.getpid(), version=__version__)
+        kept = recorder.state()
+        if not kept.healthy:
+            message = f"the store takes no records ({kept.last_error}); {kept.pending} wait"
+            document["problems"] = [
+                *state.problem_documents(),
+                {"file": settings.store or "llmcp.db", "line": 0, "message": message},
+            ]
+        return document
 
     app = AdminApp(
         state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,

@@ -135,3 +135,9 @@ def test_the_homes_own_file_is_no_project(tmp_path: Path) -> None:
     """Running the CLI inside the home must not warn about its settings."""
     (tmp_path / "llmcp.yaml").write_text("listen: {port: 1}\n")
     assert project.read(tmp_path, home_file=tmp_path / "llmcp.yaml") == project.Project()
+
+
+def test_a_file_that_cannot_be_written_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    """A full disk, a directory that is gone: no bug of ours."""
+    with pytest.raises(UsageError, match="cannot write"):
+        write_private(tmp_path / "gone" / "file", "x")

@@ -45,7 +45,9 @@ def test_a_request_that_grows_past_the_limit_is_refused_without_being_held() -> 
         decode_request(gzip.compress(b"0" * 1_000_000), b"gzip", 10_000)
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"abc")[:-3], gzip.compress(b"abc") + b"tail"])
+@pytest.mark.parametrize(
+    "body", [b"not gzip", gzip.compress(b"abc")[:-3], gzip.compress(b"abc") + b"tail"], ids=["garbage", "cut", "tail"]
+)
 def test_a_broken_or_padded_request_body_is_refused(body) -> None:
     """What llmcp reads must be what the provider reads: no tail, no truncation."""
     with pytest.raises(MalformedRequestError):

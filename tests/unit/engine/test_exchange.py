@@ -425,3 +425,10 @@ def test_a_negative_limit_is_none() -> None:
     ask(exchange(plane(Program(look))), b'{"model":"m","messages":[],"max_tokens":-1}')
     ask(exchange(plane(Program(look))), b'{"model":"m","messages":[],"max_tokens":-1,"max_completion_tokens":5}')
     assert [view.facts.max_tokens for view in views] == [None, None]
+
+
+def test_an_ambiguous_message_is_refused_where_a_rule_reads_messages() -> None:
+    """Some servers take the first of two keys, some do not care for letter case."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"a","Content":"b"}]}'
+    assert ask(exchange(plane()), body).status == 400
+    assert isinstance(ask(exchange(plane(Program(reads_inside=False))), body), Forward)

@@ -29,6 +29,13 @@ def read(module: Any, body: Any, operation: Operation = Operation.CHAT, **fields
     return module.DIALECT.read_request(endpoint(module, operation, **fields), raw)
 
 
+def test_what_an_assistant_reasoned_is_read_wherever_a_host_puts_it() -> None:
+    """In the history too, under either name, whatever else the message says."""
+    for name in ("reasoning", "reasoning_content"):
+        facts = read(openai_chat, {"model": "m", "messages": [{"role": "assistant", "content": "a", name: "because"}]})
+        assert [(text.channel, text.text) for text in facts.texts] == [(Channel.TEXT, "a"), (Channel.REASONING, "because")]
+
+
 def test_a_chat_request_is_read_with_every_text() -> None:
     """Roles, channels, tools, limits and turns."""
     facts = read(

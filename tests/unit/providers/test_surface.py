@@ -78,6 +78,8 @@ def where(target: str, method: str = "POST", **settings: ProviderSettings) -> st
         ("/zai/v1/chat/completions", "https://api.z.ai/api/paas/v4/chat/completions"),
         ("/deepseek/chat/completions", "https://api.deepseek.com/chat/completions"),
         ("/perplexity/chat/completions", "https://api.perplexity.ai/chat/completions"),
+        ("/perplexity/v1/chat/completions", "https://api.perplexity.ai/chat/completions"),
+        ("/perplexity/v1/embeddings", "https://api.perplexity.ai/v1/embeddings"),
         ("/gemini/v1beta/models/m:generateContent", "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent"),
         ("/gemini/v1/models/m:generateContent", "https://generativelanguage.googleapis.com/v1/models/m:generateContent"),
         ("/cohere/v1/chat", "https://api.cohere.com/v1/chat"),

@@ -217,3 +217,18 @@ def test_stop_gives_up_on_a_store_that_stays_away_and_says_how_many(log: Switcha
 def test_stop_before_start_is_no_error(log: Switchable, make: Callable[..., Recorder]) -> None:
     """A daemon that fails early still closes what it built."""
     assert make(started=False).stop(1) == 0
+
+
+def test_a_store_that_refuses_is_told_of_once_and_so_is_its_return(
+    log: Switchable, make: Callable[..., Recorder], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rule 6: whoever reads the log learns why records wait."""
+    caplog.set_level("INFO", logger="llmcp.recorder")
+    log.down.set()
+    recorder = make()
+    recorder.submit(record(decision_id="d_1", id="d_1"))
+    recorder.flush(0.2)
+    recorder.flush(0.2)
+    log.down.clear()
+    assert recorder.flush(10)
+    assert [entry.message for entry in caplog.records] == ["store_refuses_records", "store_takes_records"]

@@ -1,0 +1,135 @@
+"""Statements of the pages that can be checked: links, records, verbs, dependencies, layout."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import typer
+
+from docs.support import PAGES, ROOT, fenced, prose, script
+from llmcp.cli.app import NOT_BUILT, app
+from llmcp.core import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_VERB = re.compile(r"\bllmcp ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)")
+
+
+def _slugs(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Files that pages name are there, and so are the headings."""
+    missing = []
+    for link in _LINK.findall(prose(page)):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, heading = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (heading and heading not in _slugs(target)):
+            missing.append(link)
+    assert missing == []
+
+
+def _verbs(command: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, child in command.commands.items():
+        if hasattr(child, "commands"):
+            yield from _verbs(child, (*prefix, name))
+        else:
+            yield (*prefix, name), child
+
+
+_ALL_VERBS = dict(_verbs(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("verb", _ALL_VERBS, ids=" ".join)
+def test_every_verb_has_a_sentence_and_an_example(verb: tuple[str, ...]) -> None:
+    """Help begins with one sentence and shows how the verb is called."""
+    text = _ALL_VERBS[verb].help or ""
+    first = text.strip().splitlines()[0]
+    assert first[0].isupper()
+    assert first.endswith(".")
+    assert re.search(rf"Example: .*llmcp {' '.join(verb)}\b", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_a_page_shows_exist(page: Path) -> None:
+    """Whoever types a command from a page is not told that there is no such command."""
+    shown = [line.partition(" #")[0] for block in fenced(page, "sh") for line in block.splitlines()]
+    text = "\n".join(shown + re.findall(r"`(llmcp [^`]*)`", prose(page)))
+    nouns = {verb[0] for verb in _ALL_VERBS if len(verb) == 2}
+    known = {" ".join(verb) for verb in _ALL_VERBS}
+    later = set(NOT_BUILT[""])
+    for said in _VERB.findall(text):
+        first, _, second = said.partition(" ")
+        if first in nouns:
+            assert not second or f"{first} {second}" in known, said
+        else:
+            assert first in known or first in later, said
+
+
+def test_dependencies_are_those_of_the_project() -> None:
+    """The list with the reasons is the list that is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.match(r"[A-Za-z0-9_.-]+", line).group(0) for line in project["dependencies"]}  # type: ignore[union-attr]
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)) == declared
+
+
+def test_the_architecture_page_names_every_module_at_the_top() -> None:
+    """A new folder has a place on the page, and the page names none that is gone."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    named = {name.rstrip("/") for name in re.findall(r"`([a-z_]+(?:\.py|/))`", table)}
+    source = ROOT / "src" / "llmcp"
+    there = {p.name for p in source.iterdir() if (p.is_dir() or p.suffix == ".py") and not p.name.startswith("__")}
+    assert named == there
+
+
+def test_the_example_record_is_a_record() -> None:
+    """It reads as one, says nothing that a record does not have, and leaves nothing out."""
+    (text,) = fenced(ROOT / "docs" / "records.md", "json")
+    shown = json.loads(text)
+    record = records.parse(text.encode())
+    assert json.loads(records.canonical(record)) == shown
+    assert list(shown) == [field.name for field in msgspec.structs.fields(records.DecisionRecord)]
+
+
+def test_the_readme_stays_short() -> None:
+    """Whoever opens it reads it: prose and tables, the generated parts left out."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    own = re.sub(r"<!-- generated.*?<!-- /generated -->", "", text, flags=re.DOTALL)
+    assert len(own.splitlines()) < 160
+
+
+def test_the_conformance_page_adds_up() -> None:
+    """The rows of its table sum to the exchanges that it speaks of."""
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [a-z-]+ [\w.]+ \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    total, agree, more, disagree = (sum(map(int, column)) for column in zip(*rows, strict=True))
+    assert (total, agree + more + disagree) == (1081, 1081)
+    assert f"({more} exchanges)" in page
+
+
+def test_no_meaning_is_blank() -> None:
+    """A row without a sentence would say nothing."""
+    meanings = script("meanings")
+    for said in (meanings.RECORD, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS):
+        assert all(text.strip() for text in said.values())
+
+
+def test_every_benchmark_stands_in_its_list() -> None:
+    """A script that nobody can find is not run."""
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT / "benchmarks").glob("*.py") if f"`{path.name}`" not in page] == []
