@@ -14,8 +14,6 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-import certifi
-
 from llmcp.ports import RefusalKind
 from llmcp.runtime.render import RequestHeads
 from llmcp.runtime.upstream_call import UpstreamCall
@@ -33,6 +31,8 @@ def default_tls_context() -> ssl.SSLContext:
     """Return a verifying client context: the system's certificates (or those of SSL_CERT_FILE), certifi's where there are none."""
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
+        import certifi  # noqa: PLC0415 - where the system has certificates it is not needed
+
         context.load_verify_locations(cafile=certifi.where())
     context.set_alpn_protocols(["http/1.1"])
     return context
