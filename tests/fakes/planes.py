@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Decision, RequestView, ResponseView, RuleHit, Verdict
 from llmcp.core.settings import ProviderSettings, Settings
-from llmcp.engine.exchange import Exchange, Plane
+from llmcp.engine.exchange import Exchange
+from llmcp.engine.plane import Plane
 from llmcp.plugins import dialect_families
 from llmcp.providers.catalog import load_catalog
 from llmcp.providers.surface import CatalogSurface

@@ -16,35 +16,31 @@ Rules:
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import structs
 
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
-from llmcp.core.messages import NO_EDITS, Observation, Operation, RequestEdits, RequestFacts
-from llmcp.core.policy import DEFAULT_DENY
-from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
-from llmcp.engine.credentials import is_virtual, signed_by_aws
-from llmcp.engine.doubles import double_inside
+from llmcp.core.messages import NO_EDITS, Observation, RequestEdits, RequestFacts
+from llmcp.core.subject import ClientInfo, Subject
+from llmcp.engine.answers import denial, error_name, fault, last_event, not_served, warning_headers
+from llmcp.engine.checks import check_doubles, check_names, passes_unread, wrong_content, wrong_credentials
 from llmcp.engine.encoding import decode_request
 from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
-from llmcp.engine.heads import HeadFacts, Heads
+from llmcp.engine.plane import Progress
 from llmcp.engine.stream import ResponseReader, declares_stream
-from llmcp.errors import LlmcpError, MalformedRequestError, NotEditableError, WrongStateError
-from llmcp.ports import REFUSAL_STATUS, Endpoint, Framing, Refusal, RefusalKind
+from llmcp.errors import NotEditableError, WrongStateError
+from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llmcp.core.http import RequestHead
-    from llmcp.core.revision import Revision
-    from llmcp.core.settings import Settings
-    from llmcp.engine.credentials import Presented
-    from llmcp.ports import Clock, Surface
+    from llmcp.engine.heads import HeadFacts
+    from llmcp.engine.plane import Plane
+    from llmcp.ports import Clock
 
 _CONTENT_ENCODING = frozenset((b"content-encoding",))
 _GEMINI_KEY = frozenset((b"x-goog-api-key",))
@@ -67,49 +63,6 @@ class State(StrEnum):
     HELD = "held"
     DONE = "done"
     SETTLED = "settled"
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """What one exchange is decided by: a revision and what was built with it. Swapped whole, never changed."""
-
-    revision: Revision
-    surface: Surface
-    settings: Settings
-    estimate_tokens: Callable[[RequestFacts], int]
-    estimate_microusd: Callable[[str, str, RequestFacts, int], int]
-    heads: Heads = dataclasses.field(default_factory=Heads)
-    revision_header: tuple[bytes, bytes] = dataclasses.field(init=False)
-
-    def __post_init__(self) -> None:
-        """Word the revision's header once for all responses."""
-        object.__setattr__(self, "revision_header", (b"x-llmcp-revision", self.revision.id.encode("ascii")))
-
-
-class Progress(msgspec.Struct):
-    """What is known of an exchange so far; settlement makes the record of it."""
-
-    endpoint: Endpoint | None = None
-    facts: RequestFacts = _NO_FACTS
-    request_model: str = ""
-    view: RequestView | None = None
-    decision: Decision = _ALLOW
-    response_decision: Decision | None = None
-    client: ClientInfo = _NO_CLIENT
-    labels: Mapping[str, str] = NO_LABELS
-    request_bytes: int = 0
-    edits: RequestEdits = NO_EDITS
-    refusal: Refusal | None = None
-    error_type: str = ""
-    status: int = 0
-    attempts: int = 0
-    cut: bool = False
-    broken: bool = False
-    started_ns: int = 0
-    sent_ns: int = 0
-    overhead_ns: int = 0
-    reader: ResponseReader | None = None
-    seen: Observation | None = None
 
 
 class Exchange:
@@ -175,7 +128,8 @@ class Exchange:
         try:
             named = self.plane.surface.resolve(head)
             if named is None:
-                return self._not_served()
+                self.state = State.DONE
+                return not_served(self._closed)
             if isinstance(named, Respond):
                 self.state = State.DONE
                 return named
@@ -183,11 +137,13 @@ class Exchange:
             said = self._said = self.plane.heads.read(head, self._client_ip)
             progress.client = said.client
             progress.labels = said.labels
-            refusal = self._check_open() or self._check_credentials(named, said.shown) or self._check_content(named, head, said)
-            if refusal is not None:
-                return self._refuse(refusal)
+            if self._closed:
+                return self._refuse(self._refusal(RefusalKind.UNAVAILABLE, f"llmcp refuses this request: {self._closed}"))
+            wrong = wrong_credentials(named, head, said.shown, self.plane.settings) or wrong_content(named, head, said)
+            if wrong is not None:
+                return self._refuse(self._refusal(*wrong))
             self.state = State.BODY
-            if self._passes_unread(named, head):
+            if passes_unread(named, head, said):
                 return self._decide(
                     named, RequestFacts(model=named.model, inspected=False, skipped=(("body", "not a JSON body"),)), None
                 )
@@ -210,7 +166,7 @@ class Exchange:
             else:
                 facts = endpoint.dialect.read_request(endpoint, plain)
                 if endpoint.json_body and self.plane.revision.policies.reads_inside:
-                    _check_doubles(plain)
+                    check_doubles(plain)
             return self._decide(endpoint, facts, body, plain)
         except Exception as error:  # noqa: BLE001 - boundary: fails closed
             return self._fault(error)
@@ -223,45 +179,11 @@ class Exchange:
             self._refusal(RefusalKind.TOO_LARGE, f"the request body is larger than {limit} bytes (`limits.request_body_bytes`)")
         )
 
-    def _passes_unread(self, endpoint: Endpoint, head: RequestHead) -> bool:
-        """Tell whether the body is an upload that nothing reads: it is streamed through instead of held in memory."""
-        if head.method not in {"POST", "PUT", "PATCH"} or endpoint.unified:
-            return False
-        if endpoint.inspectable and endpoint.operation is not Operation.FILES:
-            return False
-        return not self._headers_said().is_json
-
-    def _check_open(self) -> Refusal | None:
-        return self._refusal(RefusalKind.UNAVAILABLE, f"llmcp refuses this request: {self._closed}") if self._closed else None
-
-    def _check_credentials(self, endpoint: Endpoint, shown: Presented) -> Refusal | None:
-        if shown.virtual or is_virtual(endpoint.credential):
-            return self._refusal(RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked")
-        if self.plane.settings.auth.require_virtual_key:
-            return self._refusal(
-                RefusalKind.UNAUTHENTICATED,
-                "a virtual key (`llmcp_…`) is required here: `auth.require_virtual_key` forbids provider keys",
-            )
-        if endpoint.provider == "bedrock" and signed_by_aws(self._request_head().headers):
-            return self._refusal(
-                RefusalKind.UNAUTHENTICATED,
-                "a SigV4 signature covers the host and cannot pass a gateway; use a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`)",
-            )
-        return None
-
-    def _check_content(self, endpoint: Endpoint, head: RequestHead, said: HeadFacts) -> Refusal | None:
-        """Refuse a body of another type on a JSON operation: no rule could read it, and a web page may send one unasked."""
-        if said.is_json or not endpoint.json_body or not said.content_type or not _has_body(head):
-            return None
-        return self._refusal(
-            RefusalKind.UNSUPPORTED_MEDIA_TYPE, "this operation takes a JSON body: send `content-type: application/json`"
-        )
-
     def _decide(self, endpoint: Endpoint, facts: RequestFacts, body: bytes | None, plain: bytes = b"") -> Respond | Forward:
         progress = self.progress
         progress.facts = facts
         progress.request_model = facts.model
-        _check_names(facts)
+        check_names(facts)
         if facts.max_tokens is not None and facts.max_tokens < 0:
             # Local servers take -1 for "no limit", which is more than any ceiling.
             progress.facts = facts = structs.replace(facts, max_tokens=None)
@@ -483,7 +405,7 @@ class Exchange:
         self.state = State.DONE
         body = b"".join(self._held)
         self._held.clear()
-        own = self._warning_headers(decision)
+        own = warning_headers(decision)
         return Replay(ResponseStart(start.status, (*start.headers, *own), len(body)), body)
 
     def _response_view(self) -> ResponseView:
@@ -514,7 +436,7 @@ class Exchange:
             refusal = self._refusal(kind, why)
             progress.refusal = refusal
             endpoint = self._endpoint()
-            return Cut(tail + self._last_event(endpoint, refusal, reader))
+            return Cut(tail + last_event(endpoint, refusal, reader))
         # The client sees what it would have seen without a gateway: a response that breaks off.
         return Cut(tail, clean=False)
 
@@ -536,20 +458,8 @@ class Exchange:
 
     def _fault(self, error: Exception) -> Respond:
         """Turn an exception on the way in into a refusal."""
-        match error:
-            case NotEditableError():
-                kind = RefusalKind.POLICY
-            case MalformedRequestError():
-                kind = RefusalKind.BAD_REQUEST
-            case _:
-                kind = RefusalKind.UNAVAILABLE
         self.progress.error_type = self.progress.error_type or error_name(error)
-        if isinstance(error, LlmcpError) and kind is not RefusalKind.UNAVAILABLE:
-            said = ": ".join(part for part in (error.what, error.why) if part)
-            return self._refuse(self._refusal(kind, f"{said}. {error.fix}".rstrip(". ") if error.fix else said))
-        return self._refuse(
-            self._refusal(RefusalKind.UNAVAILABLE, "llmcp failed to check this request and refuses what it cannot check")
-        )
+        return self._refuse(self._refusal(*fault(error)))
 
     def _fault_in_response(self, error: Exception) -> Cut | Respond:
         """Turn an exception on the way out into a refusal or a broken-off response."""
@@ -565,22 +475,11 @@ class Exchange:
 
     # -- answers ----------------------------------------------------------------------------------------------------------------
 
-    def _not_served(self) -> Respond:
-        """Answer at a path that names no provider, in the shape that most clients read. There is nothing to record."""
-        self.state = State.DONE
-        kind = RefusalKind.UNAVAILABLE if self._closed else RefusalKind.NOT_FOUND
-        why = self._closed or "llmcp serves nothing at this path; `llmcp provider list` names the prefixes"
-        error = {"message": why, "type": "invalid_request_error", "param": None, "code": str(kind)}
-        return Respond(REFUSAL_STATUS[kind], ((b"content-type", b"application/json"),), msgspec.json.encode({"error": error}))
-
     def _refusal(self, kind: RefusalKind, message: str) -> Refusal:
         return Refusal(kind, f"{message} (llmcp decision {self.decision_id})", self.decision_id)
 
     def _refusal_of(self, decision: Decision) -> Refusal:
-        named = ", ".join(f"{hit.policy}/{hit.id}" for hit in decision.rules if hit.effect in _REFUSING or hit.id == DEFAULT_DENY)
-        return self._refusal(
-            RefusalKind.POLICY, f"{decision.message} [{named}]" if decision.message else f"refused by policy [{named}]"
-        )
+        return self._refusal(RefusalKind.POLICY, denial(decision))
 
     def _refuse(self, refusal: Refusal) -> Respond:
         """Answer the client in its dialect. The exchange is over but for its record."""
@@ -604,24 +503,11 @@ class Exchange:
         progress.refusal = refusal = self._refusal_of(decision)
         self.state = State.DONE
         endpoint = self._endpoint()
-        return Cut(before + self._last_event(endpoint, refusal, progress.reader))
-
-    @staticmethod
-    def _last_event(endpoint: Endpoint, refusal: Refusal, reader: ResponseReader | None) -> bytes:
-        """Return the dialect's event that ends a stream, so that it parses also where nothing came before it."""
-        framing = reader.framing if reader is not None else Framing.SSE
-        event = endpoint.dialect.refuse_in_stream(endpoint, refusal, framing)
-        if framing is Framing.JSON_ARRAY and reader is not None and not reader.let_go:
-            return b"[" + event.lstrip(b",\n")
-        return event
+        return Cut(before + last_event(endpoint, refusal, progress.reader))
 
     def _own_headers(self, decision: Decision) -> Headers:
         own = ((b"x-llmcp-decision-id", self.decision_id.encode("ascii")), self.plane.revision_header)
-        return (*own, *self._warning_headers(decision)) if decision.warnings else own
-
-    @staticmethod
-    def _warning_headers(decision: Decision) -> Headers:
-        return tuple((b"x-llmcp-warning", f"{hit.policy}/{hit.id}".encode("ascii", "replace")) for hit in decision.warnings)
+        return (*own, *warning_headers(decision)) if decision.warnings else own
 
     # -- guards -----------------------------------------------------------------------------------------------------------------
 
@@ -643,36 +529,3 @@ class Exchange:
         if self._head is None:
             raise WrongStateError("an exchange was asked for its head before it came")
         return self._head
-
-
-def error_name(error: Exception) -> str:
-    """Name an exception for a record: a stable code for ours, the class for others. Never its text, which may hold a body."""
-    return error.code if isinstance(error, LlmcpError) else type(error).__name__
-
-
-def _check_names(facts: RequestFacts) -> None:
-    """Refuse a model's name with white space around it or with invisible characters: hosts trim them, globs do not match them."""
-    for name in (facts.model, *facts.fallback_models):
-        if name != name.strip() or not name.isprintable():
-            raise MalformedRequestError(
-                "the name of the model is not plain",
-                why="it has white space around it or invisible characters",
-                fix="send the model's id alone",
-                code="malformed-model",
-            )
-
-
-def _check_doubles(body: bytes) -> None:
-    name = double_inside(body)
-    if name:
-        raise MalformedRequestError(
-            f"`{name}` is ambiguous",
-            why="some object of the request has it twice, or in two letter cases, and readers disagree about which one counts",
-            fix=f"send `{name}` once in each object",
-            code="duplicate-key",
-        )
-
-
-def _has_body(head: RequestHead) -> bool:
-    length = header(head.headers, b"content-length")
-    return bool(header(head.headers, b"transfer-encoding")) or (length not in {b"", b"0"})

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmcp.core.pricing import PriceTable
-    from llmcp.engine.exchange import Exchange, Progress
+    from llmcp.engine.exchange import Exchange
+    from llmcp.engine.plane import Progress
 
 # Operations whose tokens cost money; the rest is neither estimated nor charged (CONTRACT section 2).
 _CHARGED = frozenset((Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS))

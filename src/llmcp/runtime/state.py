@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmcp.engine.exchange import Plane
+    from llmcp.engine.plane import Plane
 
 
 class Readiness(StrEnum):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from llmcp.config.document import SettingsError
 from llmcp.core.estimate import input_tokens
 from llmcp.core.pricing import PriceTable
-from llmcp.engine.exchange import Plane
+from llmcp.engine.plane import Plane
 from llmcp.engine.revision_builder import build_revision
 from llmcp.errors import LlmcpError
 from llmcp.plugins import dialect_families

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fakes.planes import StillClock, plane
 from llmcp.core.http import RequestHead, Respond
-from llmcp.engine.exchange import Exchange, Plane
+from llmcp.engine.exchange import Exchange
+from llmcp.engine.plane import Plane
 from llmcp.runtime.health import health
 from llmcp.runtime.state import DaemonState, Loaded, Problem, Readiness
 
