@@ -56,7 +56,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "request.temperature": ("the temperature that was asked for", "`1.0`"),
         "request.input_tokens": ("estimated from sizes before sending", "always known"),
         "request.estimated_usd": (
-            "estimated price of the input and, where a limit was asked for, of that much output",
+            "estimated price of the input and of as much output as was asked for (4096 tokens where nothing was said)",
             "always known",
         ),
         "request.tools": ("names of the offered tools; the type of a server tool without a name", "`[]`"),

@@ -18,6 +18,7 @@ from llmcp.core.subject import NO_LABELS, ClientInfo
 from llmcp.engine.attribution import read_client, read_labels
 from llmcp.engine.credentials import Presented, presented
 from llmcp.engine.headers import offered_encoding, upstream_headers
+from llmcp.engine.recent import ByIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,13 @@ class Heads:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Headers, str], HeadFacts] = {}
+        self._same: ByIdentity[Headers, tuple[str, HeadFacts]] = ByIdentity(_REMEMBERED)
 
     def read(self, head: RequestHead, ip: str) -> HeadFacts:
         """Return what `head` says. Raises: MalformedRequestError for labels that are none."""
+        same = self._same.get(head.headers)
+        if same is not None and same[0] == ip:
+            return same[1]
         # The one header that changes with every body, and that says nothing here: with it nearly every request would be new.
         headers = tuple([pair for pair in head.headers if pair[0] != b"content-length"])
         key = (headers, ip)
@@ -61,6 +66,7 @@ class Heads:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             found = self._known[key] = _read(headers, ip)
+        self._same.put(head.headers, (ip, found))
         return found
 
 

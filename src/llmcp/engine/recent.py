@@ -1,6 +1,6 @@
-"""A bounded memory of recent answers.
+"""Bounded memories of recent answers: by equal keys, and by the very object.
 
-Rules:
+Rules of `Recent`:
 1. It holds at most twice `size` entries: a generation that fills up, and the one before. What neither asks for is forgotten.
 2. It refuses keys of more than `MAX_WEIGHT` characters, so that hostile names cannot fill the memory.
 """
@@ -45,6 +45,34 @@ class Recent[V]:
     def __len__(self) -> int:
         """Return how many entries are held, at most twice the size."""
         return len(self._new) + len(self._old)
+
+
+class ByIdentity[K, V]:
+    """What follows from an object, known by the object itself: a connection hands out one tuple for equal request heads.
+
+    An entry keeps its object alive, so that no other can get its number; the memory is bounded and forgotten whole.
+    """
+
+    __slots__ = ("_known", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._known: dict[int, tuple[K, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        """Return what was kept for this very object."""
+        found = self._known.get(id(key))
+        return found[1] if found is not None and found[0] is key else None
+
+    def put(self, key: K, value: V) -> None:
+        """Keep `value`."""
+        if len(self._known) >= self._size:
+            self._known.clear()
+        self._known[id(key)] = (key, value)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
 
 
 def _weight(key: object) -> int:

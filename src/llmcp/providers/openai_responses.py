@@ -74,8 +74,8 @@ class Item(msgspec.Struct):
     name: str | None = None
     content: Content = None
     summary: Content = None
-    arguments: str | None = None
-    input: str | None = None
+    arguments: Any = None
+    input: Any = None
     output: Content = None
     action: Any = None
     encrypted_content: Any = None
@@ -225,7 +225,7 @@ def _read_item(texts: list[Text], skipped: dict[str, str], role: str, item: Item
         add_content(texts, skipped, item.role or role, Channel.TEXT, item.content)
     else:
         before = len(texts)
-        texts += [Text("assistant", Channel.TOOL_ARGUMENTS, a) for a in (item.arguments, item.input) if a]
+        texts += [Text("assistant", Channel.TOOL_ARGUMENTS, _as_text(a)) for a in (item.arguments, item.input) if a]
         add_content(texts, skipped, "tool", Channel.TOOL_RESULT, item.output)
         add_content(texts, skipped, item.role or role, Channel.TEXT, item.content)
         if item.action is not None:
@@ -303,7 +303,12 @@ def _see_call(seen: Observation, key: tuple[object, ...], item: Item, *, done: b
     entry: tuple[ToolCall, str | None] | None = seen.scratch.get(key)
     known = entry is not None and entry[0].name == name
     arguments = None if entry is not None and known and entry[0].args_bytes else item.arguments or item.input
-    see_piece(seen, key, None if known else name, None, arguments if done else None)
+    see_piece(seen, key, None if known else name, None, _as_text(arguments) if done and arguments else None)
+
+
+def _as_text(arguments: Any) -> str:  # noqa: ANN401 - functions have a string, a tool search has an object
+    """Return a call's arguments as the text that a rule may ask about."""
+    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
 
 
 _POST = frozenset({"POST"})

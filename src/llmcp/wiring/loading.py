@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("llmcp.loading")
 
+# What a request that does not say how much it wants is taken to want: a price rule must not be passed by saying nothing.
+_UNSAID_OUTPUT = 4096
 _RESTART = ("listen", "store", "counters", "record")
 
 
@@ -59,7 +62,6 @@ class Loader:
         self._catalog = load_catalog()
         self._families = dialect_families()
         self._policies: int | None = None
-        self.closed_plane = self._closed_plane(settings)
 
     def directories(self) -> tuple[Path, ...]:
         """Return the directories that policies are read from."""
@@ -105,12 +107,14 @@ class Loader:
         prices, now = self.prices, self._now
 
         def estimate_microusd(provider: str, model: str, facts: RequestFacts, tokens: int) -> int:
-            return prices.estimate(provider, model, tokens, facts.max_tokens or 0, now()).cost_microusd
+            return prices.estimate(provider, model, tokens, facts.max_tokens or _UNSAID_OUTPUT, now()).cost_microusd
 
         return Plane(compiled.revision, surface, settings, input_tokens, estimate_microusd)
 
-    def _closed_plane(self, settings: Settings) -> Plane:
-        """Return what exchanges are refused by while there is no revision: it knows the paths, so that each dialect is answered."""
+    @cached_property
+    def closed_plane(self) -> Plane:
+        """What exchanges are refused by while there is no revision: it knows the paths, so that each dialect is answered."""
+        settings = self._started_with
         nothing = replace(build_revision((), "", vocabulary(settings)), id="none")
         return Plane(nothing, self._surface(settings), settings, input_tokens, lambda *_: 0)
 

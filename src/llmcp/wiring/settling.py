@@ -11,11 +11,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from llmcp.engine.admission import admission
+from llmcp.engine.recent import ByIdentity
 from llmcp.engine.settlement import settle
 from llmcp.runtime.health import health
 
 if TYPE_CHECKING:
-    from llmcp.core.http import RequestHead, Respond
+    from llmcp.core.http import Headers, RequestHead, Respond
     from llmcp.engine.exchange import Exchange
     from llmcp.ports import Clock
     from llmcp.runtime.gateway import Gateway
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("llmcp.gateway")
 
+# Sources of a price that is not the table's own for that provider and model.
+_GUESSED = ("default", "inferred")
+_WARNINGS = 1024
 _UPSTREAM = frozenset({"llmcp_upstream_failed", "llmcp_upstream_timeout"})
 
 
@@ -39,6 +43,10 @@ class Settler:
         self._state = state
         self._loader = loader
         self._clock = clock
+        # Who may talk to a listener follows from the headers and the settings alone.
+        self._admitted: ByIdentity[Headers, bool] = ByIdentity(256)
+        self._warned: set[tuple[str, str]] = set()
+        self._admitted_by = loader.settings.listen
         self._requests = registry.counter(
             "llmcp_requests_total", "Governed requests, by what came of them.", ("provider", "operation", "outcome")
         )
@@ -80,7 +88,16 @@ class Settler:
 
     def local(self, head: RequestHead) -> Respond | None:
         """Answer what needs no exchange: who may not talk to us at all, and health."""
-        return self.refuse(head) or health(head, self._state)
+        listen = self._loader.settings.listen
+        if listen is not self._admitted_by:
+            self._admitted_by = listen
+            self._admitted.clear()
+        if self._admitted.get(head.headers) is None:
+            refused = admission(head, listen)
+            if refused is not None:
+                return refused
+            self._admitted.put(head.headers, True)  # noqa: FBT003 - a memory of who was let in
+        return health(head, self._state)
 
     def refuse(self, head: RequestHead) -> Respond | None:
         """Turn away who may not talk to any listener."""
@@ -107,9 +124,18 @@ class Settler:
             self._tokens.inc(provider, "output", by=gen_ai.output_tokens)
         if record.cost_microusd:
             self._cost.inc(provider, by=record.cost_microusd)
+        if record.price_source.startswith(_GUESSED):
+            self._warn_of_price(provider, gen_ai.response_model or gen_ai.request_model, record.price_source)
         refusal = exchange.progress.refusal
         if refusal is not None:
             kind = str(refusal.kind)
             self._refusals.inc(kind)
             if kind in _UPSTREAM:
                 self._upstream_errors.inc(provider, kind)
+
+    def _warn_of_price(self, provider: str, model: str, source: str) -> None:
+        """Say once for each model that its price is not known; the names are bounded, whoever makes them up."""
+        if (provider, model) in self._warned or len(self._warned) >= _WARNINGS:
+            return
+        self._warned.add((provider, model))
+        log.warning("price_not_known", extra={"fields": {"provider": provider, "model": model, "price_source": source}})

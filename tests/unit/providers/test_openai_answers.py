@@ -447,3 +447,12 @@ def test_no_answer_makes_a_dialect_raise(module: Any, events: list[tuple[str, by
     assert isinstance(seen.model, str)
     assert all(isinstance(v, str) for v in seen.finish_reasons.values())
     assert all(isinstance(t.name, str) for t in seen.tools)
+
+
+def test_a_tool_search_whose_arguments_are_an_object_is_read() -> None:
+    """Not every call of the Responses API has its arguments as text; one that has not is no unreadable answer."""
+    search = {"type": "tool_search_call", "id": "ts_1", "arguments": {"query": "weather"}, "status": "completed"}
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hello"}]}
+    seen = whole(openai_responses, {"id": "r", "model": "m", "status": "completed", "output": [search, said]})
+    assert seen.unreadable == 0
+    assert seen.texts == ["hello"]
