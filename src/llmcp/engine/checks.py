@@ -71,9 +71,9 @@ def check_names(facts: RequestFacts) -> None:
             )
 
 
-def check_doubles(body: bytes) -> None:
+def check_doubles(body: bytes, contents: int) -> None:
     """Refuse a body in which some object has a governed key twice. Raises: MalformedRequestError."""
-    name = double_inside(body)
+    name = double_inside(body, contents)
     if name:
         raise MalformedRequestError(
             f"`{name}` is ambiguous",

@@ -166,7 +166,7 @@ class Exchange:
             else:
                 facts = endpoint.dialect.read_request(endpoint, plain)
                 if endpoint.json_body and self.plane.revision.policies.reads_inside:
-                    check_doubles(plain)
+                    check_doubles(plain, facts.contents)
             return self._decide(endpoint, facts, body, plain)
         except Exception as error:  # noqa: BLE001 - boundary: fails closed
             return self._fault(error)

@@ -155,6 +155,7 @@ class OpenAiChat:
             tools=offered(wire.tools, wire.functions, wire.web_search_options),
             texts=tuple(texts),
             turns=len(wire.messages or ()),
+            contents=len([message for message in wire.messages or () if message.content is not None]),
             skipped=tuple(skipped.items()),
             # OpenRouter's `models`: the host may answer with any of them.
             fallback_models=tuple(wire.models or ()),

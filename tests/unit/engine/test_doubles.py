@@ -47,3 +47,18 @@ def test_what_is_no_json_has_no_doubles() -> None:
     """The dialect says what is wrong with it."""
     assert not double_inside(b'{"content":')
     assert not double_inside(b"[" * 100_000)
+
+
+KEYS = st.sampled_from(["role", "content", "Content", "text", "name", "x"])
+OBJECTS = st.lists(st.lists(st.tuples(KEYS, st.sampled_from(["content", "a", '"', "{}"])), max_size=4), max_size=4)
+
+
+@given(OBJECTS)
+def test_counting_contents_misses_no_double(objects):
+    """What a dialect read accounts for as many keys as there are objects that have one: a second key is one too many."""
+    wire = ["{" + ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in pairs) + "}" for pairs in objects]
+    body = ('{"messages":[' + ",".join(wire) + "]}").encode()
+    read = sum(any(key == "content" for key, _ in pairs) for pairs in objects)
+    governed = ("content", "text", "name")
+    doubled = any(sum(key.lower() == name for key, _ in pairs) > 1 for pairs in objects for name in governed)
+    assert bool(double_inside(body, read)) == doubled
