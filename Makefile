@@ -2,7 +2,6 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 VENV := .venv/bin
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help bootstrap demo test nightly check format format-check lint imports types deps policies completions docs lock clean
 

@@ -47,4 +47,6 @@ if ! "$python" -m venv --clear .venv; then
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+# Start-up time is mostly imports: have the byte code ready, also where the environment forbids writing it later.
+.venv/bin/python -m compileall -q src/llmcp
 printf '%s' "$want $(pwd)" > "$stamp"
