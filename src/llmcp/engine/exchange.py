@@ -29,6 +29,7 @@ from llmcp.engine.answers import denial, error_name, fault, last_event, not_serv
 from llmcp.engine.checks import check_doubles, check_names, passes_unread, wrong_content, wrong_credentials
 from llmcp.engine.encoding import decode_request
 from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
+from llmcp.engine.joined_rules import join_rules
 from llmcp.engine.plane import Progress
 from llmcp.engine.stream import ResponseReader, declares_stream
 from llmcp.errors import NotEditableError, WrongStateError
@@ -227,9 +228,11 @@ class Exchange:
                 facts=structs.replace(view.facts, model=model, fallback_models=()),
                 canonical_model=self.plane.surface.canonical_model(view.provider, model),
             )
-            refused = program.decide_request(other)
-            if refused.verdict is not Verdict.ALLOW:
-                decision = refused
+            second = program.decide_request(other)
+            if second.verdict is Verdict.ALLOW:
+                decision = structs.replace(decision, response=join_rules((decision.response, second.response)))
+            else:
+                decision = second
         return decision
 
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.globs import model_names
 from llmcp.engine.compiled import Asked, CompiledPolicy, CompiledRule, PolicyCompiler, names_model
+from llmcp.engine.joined_rules import join_rules
 from llmcp.engine.plan import ESTIMATES, Plan, PlanPolicy
 from llmcp.engine.recent import Recent
 from llmcp.engine.response_rules import BoundResponseRules, ResponsePlan
@@ -23,7 +24,7 @@ from llmcp.engine.response_rules import BoundResponseRules, ResponsePlan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmcp.core.decide import RequestView
+    from llmcp.core.decide import RequestView, ResponseRules
     from llmcp.core.policy import Policy
     from llmcp.ports import Vocabulary
 
@@ -49,23 +50,30 @@ class CompiledProgram:
         plan, answers = self._plan(view)
         answer = plan.decide(view)
         decision = answer.decision
+        others: list[ResponseRules] = []
         if answer.models and decision.verdict is Verdict.ALLOW:
-            decision = self._as_sent(view, decision, answer.models)
-        if answers is None or decision.verdict is not Verdict.ALLOW:
+            decision = self._as_sent(view, decision, answer.models, others)
+        if (answers is None and not others) or decision.verdict is not Verdict.ALLOW:
             return decision
-        return _with_response(decision, BoundResponseRules(answers, view, answer))
+        bound = BoundResponseRules(answers, view, answer) if answers is not None else None
+        return _with_response(decision, join_rules((bound, *others)) if others else bound)
 
     def needs_estimate(self, view: RequestView) -> bool:
         """Tell whether a rule in scope reads `request.input_tokens` or `request.estimated_usd`."""
         return self._estimates and self._plan(view)[0].estimates
 
-    def _as_sent(self, view: RequestView, decision: Decision, models: tuple[str, ...]) -> Decision:
+    def _as_sent(self, view: RequestView, decision: Decision, models: tuple[str, ...], others: list[ResponseRules]) -> Decision:
+        """Ask the rules again for each model that may be sent instead; `others` takes the response rules of these."""
         for model in models:
             if model == view.facts.model:
                 continue
             canonical = self._vocabulary.canonical_model(view.provider, model)
             sent = replace(view, facts=replace(view.facts, model=model), canonical_model=canonical)
-            refused = self._plan(sent)[0].decide(sent).decision
+            plan, answers = self._plan(sent)
+            answer = plan.decide(sent)
+            if answers is not None:
+                others.append(BoundResponseRules(answers, sent, answer))
+            refused = answer.decision
             if refused.verdict is not Verdict.ALLOW:
                 rules = tuple(dict.fromkeys((*decision.rules, *refused.rules)))
                 message = f"{refused.message} (another rule sets the model `{model}`)"
@@ -117,7 +125,7 @@ def _share(policy: CompiledPolicy, asked: Asked) -> PlanPolicy:
     )
 
 
-def _with_response(decision: Decision, response: BoundResponseRules) -> Decision:
+def _with_response(decision: Decision, response: ResponseRules | None) -> Decision:
     return Decision(
         decision.verdict,
         decision.rules,

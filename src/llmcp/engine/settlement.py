@@ -188,7 +188,7 @@ def _facts(progress: Progress) -> Facts:
 def _inspection(progress: Progress) -> Inspection:
     facts, reader, seen = progress.facts, progress.reader, progress.seen
     unread = tuple([Skipped(what, why) for what, why in facts.skipped]) if facts.skipped else ()
-    request = Inspected(progress.request_bytes, facts.inspected, unread)
+    request = Inspected(progress.request_bytes, facts.inspected and not unread, unread)
     if reader is None:
         return Inspection(request, _NOT_INSPECTED)
     skipped = [Skipped(what, why) for what, why in reader.skipped]

@@ -30,6 +30,9 @@ class _UnfitError(Exception):
     """A value has no place in the wanted type."""
 
 
+type Lost = tuple[tuple[str, str], ...]
+
+
 class Reader[T: msgspec.Struct]:
     """Reads JSON texts of one kind. `read` gives the struct and how many values had to be dropped."""
 
@@ -44,8 +47,8 @@ class Reader[T: msgspec.Struct]:
         except _UNREADABLE:
             return self._read_softly(data)
 
-    def read_request(self, body: bytes, governed: frozenset[str]) -> T:
-        """Decode a request body. Raises MalformedRequestError: see the module's rule 3."""
+    def read_request(self, body: bytes, governed: frozenset[str]) -> tuple[T, Lost]:
+        """Decode a request body; what could not be read comes beside it. Raises MalformedRequestError: see the module's rule 3."""
         if not body.isascii():
             _check_utf8(body)
         value, dropped = self.read(body)
@@ -70,7 +73,7 @@ class Reader[T: msgspec.Struct]:
                 fix=f"send `{doubtful[0]}` once, in lower case",
                 code="duplicate-key",
             )
-        return value
+        return value, (("body", f"{dropped} values have a form that is not read"),) if dropped else ()
 
     def _check_containers(self, value: dict[str, Any], governed: frozenset[str]) -> None:
         """Refuse what rules ask about by name, where it has another form than documented: a host may read what was dropped here.

@@ -143,7 +143,7 @@ class OpenAiChat:
 
     def read_request(self, endpoint: Endpoint, body: bytes) -> RequestFacts:
         """See `ProviderDialect.read_request`."""
-        wire = _REQUEST.read_request(body, GOVERNED)
+        wire, lost = _REQUEST.read_request(body, GOVERNED)
         texts, skipped = read_messages(wire.messages)
         if wire.prediction is not None:
             add_content(texts, skipped, "assistant", Channel.TEXT, wire.prediction.content)
@@ -156,7 +156,7 @@ class OpenAiChat:
             texts=tuple(texts),
             turns=len(wire.messages or ()),
             contents=len([message for message in wire.messages or () if message.content is not None]),
-            skipped=tuple(skipped.items()),
+            skipped=(*skipped.items(), *lost),
             # OpenRouter's `models`: the host may answer with any of them.
             fallback_models=tuple(wire.models or ()),
             extra=ChatExtra(wire.stream_options.include_usage) if wire.stream_options is not None else None,

@@ -45,7 +45,7 @@ class OpenAiCompletions:
 
     def read_request(self, endpoint: Endpoint, body: bytes) -> RequestFacts:
         """See `ProviderDialect.read_request`."""
-        wire = _REQUEST.read_request(body, GOVERNED)
+        wire, lost = _REQUEST.read_request(body, GOVERNED)
         texts, skipped = read_inputs(wire.prompt, "prompt")
         if wire.suffix:
             texts += (Text("user", Channel.TEXT, wire.suffix),)
@@ -56,7 +56,7 @@ class OpenAiCompletions:
             temperature=number(wire.temperature),
             texts=texts,
             turns=1,
-            skipped=skipped,
+            skipped=skipped + lost,
             extra=ChatExtra(wire.stream_options.include_usage) if wire.stream_options else None,
         )
 

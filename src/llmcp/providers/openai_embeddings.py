@@ -38,10 +38,10 @@ class OpenAiEmbeddings:
 
     def read_request(self, endpoint: Endpoint, body: bytes) -> RequestFacts:
         """See `ProviderDialect.read_request`."""
-        wire = _REQUEST.read_request(body, GOVERNED)
+        wire, lost = _REQUEST.read_request(body, GOVERNED)
         texts, skipped = read_inputs(wire.input, "input")
         model = request_model(wire.model) or endpoint.model
-        return RequestFacts(model=model, texts=texts, turns=len(texts), skipped=skipped)
+        return RequestFacts(model=model, texts=texts, turns=len(texts), skipped=skipped + lost)
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:
         """See `ProviderDialect.edit_request`."""

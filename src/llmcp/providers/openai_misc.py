@@ -85,7 +85,7 @@ class OpenAiMisc:
             return RequestFacts(model=endpoint.model, inspected=inspected, skipped=skipped)
         if not endpoint.json_body and not (start == b"{" and (inspected or endpoint.kind == "stateful")):
             return _read_form(endpoint, body, inspected, skipped)
-        wire = _REQUEST.read_request(body, GOVERNED)
+        wire, unread = _REQUEST.read_request(body, GOVERNED)
         texts, lost = read_inputs(wire.input, "input")
         prompts, more = read_inputs(wire.prompt, "prompt")
         texts += prompts
@@ -99,7 +99,7 @@ class OpenAiMisc:
             texts=texts,
             turns=len(texts),
             inspected=inspected,
-            skipped=skipped + lost + more,
+            skipped=skipped + lost + more + unread,
         )
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:

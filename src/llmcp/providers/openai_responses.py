@@ -139,7 +139,7 @@ class OpenAiResponses:
         """See `ProviderDialect.read_request`."""
         if endpoint.kind == "item":
             return RequestFacts(model=endpoint.model, skipped=(("response", "stored at the provider"),))
-        wire = _REQUEST.read_request(body, GOVERNED)
+        wire, lost = _REQUEST.read_request(body, GOVERNED)
         texts: list[Text] = []
         skipped: dict[str, str] = {}
         _read_items(texts, skipped, "system", wire.instructions)
@@ -158,7 +158,7 @@ class OpenAiResponses:
             tools=offered(wire.tools),
             texts=tuple(texts),
             turns=len(wire.input) if isinstance(wire.input, list) else int(wire.input is not None),
-            skipped=tuple(skipped.items()),
+            skipped=(*skipped.items(), *lost),
         )
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:

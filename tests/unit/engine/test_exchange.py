@@ -432,3 +432,22 @@ def test_an_ambiguous_message_is_refused_where_a_rule_reads_messages() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"a","Content":"b"}]}'
     assert ask(exchange(plane()), body).status == 400
     assert isinstance(ask(exchange(plane(Program(reads_inside=False))), body), Forward)
+
+
+def test_response_rules_of_a_model_to_fall_back_on_are_asked_too() -> None:
+    """Which of the models answers is known too late to choose whose rules to ask."""
+    guard = ResponseProgram(tools=lambda name: name != "shell")
+    rule = Program(lambda view: Decision(Verdict.ALLOW, response=guard if view.facts.model == "o1" else None))
+    run = exchange(plane(rule))
+    body = CHAT.replace(b"{", b'{"models":["gpt-4o","o1"],', 1)
+    assert isinstance(ask(run, body, "/openrouter/api/v1/chat/completions"), Forward)
+    run.receive_response_head(200, SSE)
+    assert isinstance(run.receive_response_data(CALL), Cut)
+
+
+@pytest.mark.parametrize("content", [{"text": "secret"}, [["nested"]], 5])
+def test_content_in_an_unexpected_form_is_recorded_as_not_read(content: Any) -> None:
+    """A guard that did not see a text must not look as if it had."""
+    run = exchange(plane())
+    ask(run, json.dumps({"model": "m", "messages": [{"role": "user", "content": content}]}).encode())
+    assert run.progress.facts.skipped

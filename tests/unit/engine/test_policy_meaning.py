@@ -135,6 +135,17 @@ def test_a_set_model_must_pass_the_rules_too() -> None:
     assert "sets the model `gpt-5`" in answer["message"]
 
 
+def test_the_response_rules_of_a_set_model_are_asked_too() -> None:
+    """A rule that is scoped to the substituted model guards its answer."""
+    compiled = program(
+        "rules: [{id: swap, set: {model: gpt-5}}]",
+        'rules: [{id: no-shell, match: {models: ["gpt-5"]}, phase: response, tools: {deny: [shell]}}]',
+    )
+    answer = ask(compiled, response={"tools": ["shell"]})
+    assert answer["verdict"] == "deny"
+    assert "no-shell" in ids(answer)
+
+
 def test_neutral_values_stand_for_what_a_request_does_not_say() -> None:
     """max_tokens 2^63-1, temperature 1.0, everything else empty."""
     compiled = program(
