@@ -51,7 +51,7 @@ docs: bootstrap ## Regenerate completions and the generated parts of the docs.
 
 lock: bootstrap ## Compile requirements/*.txt anew (needs uv).
 	uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
-		--no-header --extra demo --group dev pyproject.toml -o requirements/dev.txt
+		--no-header --extra aws --extra demo --extra parquet --group dev pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--no-header pyproject.toml -o requirements/run.txt
 

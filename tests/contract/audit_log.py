@@ -16,7 +16,7 @@ from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, GenAi, Rule, WouldBe, canonical, parse
 
 if TYPE_CHECKING:
-    from llmcp.ports import AuditLog
+    from llmcp.ports.stores import AuditLog
 
 _NUMBERS = count(1)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmcp.core.record_filter import RecordFilter
-    from llmcp.ports import AuditLog
+    from llmcp.ports.stores import AuditLog
 
 _SPAN: Final = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -43,11 +43,77 @@ class LimitSettings(BaseModel):
     drain_s: Annotated[float, Field(ge=0)] = 30.0
 
 
+class JwtClaimSettings(BaseModel):
+    """Which claim says what; dots lead into objects. An empty name reads nothing."""
+
+    model_config = _STRICT
+    org: str = "org"
+    app: str = "azp"
+    user: str = "sub"
+    groups: str = "groups"
+
+
+class JwtSettings(BaseModel):
+    """Tokens of an OIDC issuer that are taken for virtual keys. No `issuer`: none are."""
+
+    model_config = _STRICT
+    issuer: str = ""
+    audience: tuple[str, ...] = ()
+    jwks_uri: str = Field(default="", description="Where the issuer's keys are; empty: as its discovery document says.")
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
+        "RS256",
+        "ES256",
+        "EdDSA",
+    )
+    claims: JwtClaimSettings = JwtClaimSettings()
+    leeway_s: Annotated[int, Field(ge=0, le=300)] = 30
+    refresh_s: Annotated[int, Field(ge=10)] = 300
+
+    @field_validator("jwks_uri", "issuer")
+    @classmethod
+    def _https_unless_loopback(cls, value: str) -> str:
+        return _checked_url(value, query=True) if value else value
+
+
 class AuthSettings(BaseModel):
     """Who may ask. With `require_virtual_key` a client's own provider key no longer passes through."""
 
     model_config = _STRICT
     require_virtual_key: bool = False
+    jwt: JwtSettings = JwtSettings()
+
+
+class CredentialSettings(BaseModel):
+    """Where secrets lie, and how often sources outside (a secret manager) are asked again."""
+
+    model_config = _STRICT
+    backend: Literal["auto", "keychain", "file"] = "auto"
+    refresh_s: Annotated[int, Field(ge=10)] = 300
+    aws_region: str = ""
+    aws_endpoint_url: str = Field(default="", description="Another place for AWS Secrets Manager; https unless loopback.")
+
+    @field_validator("aws_endpoint_url")
+    @classmethod
+    def _https_unless_loopback(cls, value: str) -> str:
+        return _checked_url(value) if value else value
+
+
+class LedgerSettings(BaseModel):
+    """When checkpoints are signed (whichever comes first), under which name, and where copies of them go."""
+
+    model_config = _STRICT
+    origin: str = Field(default="", description="The log's name in checkpoints; empty: made at the first one, then kept.")
+    checkpoint_records: Annotated[int, Field(ge=1)] = 10_000
+    checkpoint_s: Annotated[int, Field(ge=1)] = 60
+    anchors: tuple[str, ...] = Field(default=(), description="`file:PATH`, `git:DIRECTORY`, `http(s)://…`.")
+
+
+class RetentionSettings(BaseModel):
+    """How long records are kept, in days; 0 keeps them."""
+
+    model_config = _STRICT
+    bodies_days: Annotated[int, Field(ge=0)] = 30
+    rows_days: Annotated[int, Field(ge=0)] = 0
 
 
 class ProviderSettings(BaseModel):
@@ -65,19 +131,7 @@ class ProviderSettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _https_unless_loopback(cls, value: str) -> str:
-        if not value:
-            return value
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            msg = "must be an absolute http(s) URL"
-            raise ValueError(msg)
-        if parts.username or parts.password or parts.query or parts.fragment:
-            msg = "must not carry credentials, a query or a fragment"
-            raise ValueError(msg)
-        if parts.scheme == "http" and not is_loopback(parts.hostname):
-            msg = "must be https unless the host is loopback"
-            raise ValueError(msg)
-        return value.rstrip("/")
+        return _checked_url(value).rstrip("/") if value else value
 
 
 class PolicySettings(BaseModel):
@@ -123,6 +177,9 @@ class Settings(BaseModel):
     providers: dict[str, ProviderSettings] = {}
     policies: PolicySettings = PolicySettings()
     record: RecordSettings = RecordSettings()
+    credentials: CredentialSettings = CredentialSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     pricing: PricingSettings = PricingSettings()
     store: str = Field(default="", description="`sqlite:///PATH`; empty: `llmcp.db` in the home.")
@@ -137,3 +194,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _checked_url(value: str, *, query: bool = False) -> str:
+    """Return `value`, an absolute http(s) URL without credentials. Raises: ValueError."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "must be an absolute http(s) URL"
+        raise ValueError(msg)
+    if parts.username or parts.password or (parts.query and not query) or parts.fragment:
+        msg = "must not carry credentials, a query or a fragment"
+        raise ValueError(msg)
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        msg = "must be https unless the host is loopback"
+        raise ValueError(msg)
+    return value

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmcp.core.records import DecisionRecord
-    from llmcp.ports import AuditLog
+    from llmcp.ports.stores import AuditLog
 
 log = logging.getLogger("llmcp.recorder")
 

@@ -15,7 +15,7 @@ from llmcp.stores.sqlite import SqliteAuditLog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmcp.ports import AuditLog
+    from llmcp.ports.stores import AuditLog
 
 
 def _sqlite(rest: str, home: Path) -> AuditLog:

@@ -41,11 +41,72 @@ def _1_records(db: Database) -> None:
     db.execute("CREATE TABLE record_rules (rule TEXT, seq INTEGER, PRIMARY KEY (rule, seq)) WITHOUT ROWID")
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_1_records,)
+TABLES_OF_2: Final = (
+    # The number that tells the daemon that something was changed, and other single values.
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    "INSERT INTO meta VALUES ('change', 0)",
+    # Who may ask, and with whose key. Digests and metadata; never a secret.
+    """CREATE TABLE orgs (
+   name TEXT PRIMARY KEY, title TEXT NOT NULL, time_zone TEXT NOT NULL, enabled INTEGER NOT NULL, created TEXT NOT NULL
+) WITHOUT ROWID""",
+    "INSERT INTO orgs VALUES ('default', '', 'UTC', 1, '')",
+    """CREATE TABLE apps (
+   org TEXT NOT NULL REFERENCES orgs (name), name TEXT NOT NULL, title TEXT NOT NULL, enabled INTEGER NOT NULL,
+   created TEXT NOT NULL, PRIMARY KEY (org, name)
+) WITHOUT ROWID""",
+    """CREATE TABLE tokens (
+   id TEXT PRIMARY KEY, prefix TEXT NOT NULL, digest BLOB NOT NULL, org TEXT NOT NULL REFERENCES orgs (name), app TEXT NOT NULL,
+   user TEXT NOT NULL, groups TEXT NOT NULL, labels TEXT NOT NULL, providers TEXT NOT NULL, models TEXT NOT NULL,
+   created TEXT NOT NULL, expires TEXT NOT NULL, revoked TEXT NOT NULL, replaced_by TEXT NOT NULL
+) WITHOUT ROWID""",
+    "CREATE INDEX idx_tokens_org ON tokens (org)",
+    """CREATE TABLE credentials (
+   id TEXT PRIMARY KEY, provider TEXT NOT NULL, org TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL,
+   weight INTEGER NOT NULL, resources TEXT NOT NULL, hint TEXT NOT NULL, created TEXT NOT NULL, rotated TEXT NOT NULL
+) WITHOUT ROWID""",
+    # The control stream: what operators changed. The decision stream is `records`.
+    """CREATE TABLE control_records (
+   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time TEXT NOT NULL, org TEXT NOT NULL, action TEXT NOT NULL,
+   record BLOB NOT NULL
+)""",
+    # Persons stand in records by reference only: HMAC-SHA256(salt, value). Without the row nobody knows who it was.
+    """CREATE TABLE persons (
+   ref TEXT PRIMARY KEY, org TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, salt BLOB NOT NULL
+) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX idx_persons_value ON persons (org, kind, value)",
+    # The Merkle tree of each stream in tiles of up to 256 hashes (level 0: leaves; level n: roots of full tiles below).
+    """CREATE TABLE tiles (
+   stream TEXT NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
+   PRIMARY KEY (stream, level, number)
+) WITHOUT ROWID""",
+    # `proof` holds the consistency proof from the checkpoint before, its hashes joined; `note` is the signed text itself.
+    """CREATE TABLE checkpoints (
+   stream TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, time TEXT NOT NULL, note TEXT NOT NULL,
+   previous INTEGER NOT NULL, proof BLOB NOT NULL, PRIMARY KEY (stream, size)
+) WITHOUT ROWID""",
+    # What `audit prune` took away: rows 1..size, and the frontier (roots of the full subtrees, joined) that stands for them.
+    """CREATE TABLE pruned (
+   stream TEXT PRIMARY KEY, size INTEGER NOT NULL, frontier BLOB NOT NULL, time TEXT NOT NULL
+) WITHOUT ROWID""",
+    # Bodies that a `record` rule kept, encrypted; `ref` is a salted hash that the record names.
+    """CREATE TABLE bodies (
+   ref TEXT PRIMARY KEY, time TEXT NOT NULL, sealed BLOB NOT NULL
+) WITHOUT ROWID""",
+    "CREATE INDEX idx_bodies_time ON bodies (time)",
+)
+
+
+def _2_identities_and_ledger(db: Database) -> None:
+    """Add orgs, apps, tokens, credentials, control records and the tree."""
+    for statement in TABLES_OF_2:
+        db.execute(statement)
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_1_records, _2_identities_and_ledger)
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 SNAPSHOT: Final = (
     """CREATE TABLE "records" (
    "seq" INTEGER PRIMARY KEY,
@@ -71,6 +132,7 @@ SNAPSHOT: Final = (
     "CREATE INDEX idx_records_outcome ON records ([outcome]) WHERE [outcome] <> 'allowed'",
     "CREATE INDEX idx_records_decision_id ON records (decision_id) WHERE decision_id <> id",
     "CREATE TABLE record_rules (rule TEXT, seq INTEGER, PRIMARY KEY (rule, seq)) WITHOUT ROWID",
+    *TABLES_OF_2,
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llmcp.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
-    from llmcp.ports import AuditLog
+    from llmcp.ports.stores import AuditLog
     from llmcp.runtime.gateway import Gateway
     from llmcp.runtime.recorder import Recorder
     from llmcp.runtime.state import DaemonState

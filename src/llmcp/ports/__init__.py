@@ -1,4 +1,4 @@
-"""Every seam of llmcp as a Protocol: what the engine needs, and who may be swapped behind it.
+"""Every seam of llmcp as a Protocol: what the engine needs, and who may be swapped behind it. The stores' are in `ports.stores`.
 
 Rules:
 1. A port speaks in `core` values only.
@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime
 
     from llmcp.core.decide import RequestView, ResponseView
     from llmcp.core.http import Headers, Origin, RequestHead, Respond, Timeouts
     from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
     from llmcp.core.policy import EffectSpec, ParamValue, Phase
-    from llmcp.core.record_filter import RecordFilter
-    from llmcp.core.records import DecisionRecord
     from llmcp.core.tally import Tally
 
 
@@ -190,28 +188,6 @@ class Surface(Protocol):
 
     def canonical_model(self, provider: str, model: str) -> str:
         """Return the catalog's canonical id of `model`, or `model` itself."""
-
-
-class AuditLog(Protocol):
-    """Append-only records of the store. Blocking: on the request path it is called by the recorder's own thread only."""
-
-    def append(self, records: Sequence[DecisionRecord]) -> int:
-        """Give each record its `seq` (no gaps) and commit all of them in one transaction; return the last `seq`.
-
-        A record whose `id` is already stored is skipped. Raises: UnreachableError, with nothing written.
-        """
-
-    def query(self, wanted: RecordFilter) -> Iterator[bytes]:
-        """Yield the canonical records that `wanted` lets pass, newest last."""
-
-    def get(self, decision_id: str) -> bytes | None:
-        """Return the canonical record of a decision, or None."""
-
-    def last_seq(self) -> int:
-        """Return the newest record's `seq`, 0 where there is none."""
-
-    def close(self) -> None:
-        """Let go of the store."""
 
 
 class Clock(Protocol):

@@ -1,0 +1,81 @@
+"""Orgs, apps and tokens (virtual keys) as values, and what a token proves.
+
+Rules:
+1. An org is the tenant; `default` always exists and owns what names no other. An app belongs to one org.
+2. A token's secret is never here: `digest` is its keyed hash, `prefix` what may be shown.
+3. Times are `records.timestamp` texts; "" means never. A token is valid while it is neither revoked nor expired and its org and
+   app are enabled.
+4. Empty `providers` or `models` mean all; they are globs as in policies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from llmcp.core.subject import NO_LABELS, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_ORG: Final = "default"
+
+
+class Org(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant. `time_zone` is an IANA name; calendar windows begin by it."""
+
+    name: str
+    title: str = ""
+    time_zone: str = "UTC"
+    enabled: bool = True
+    created: str = ""
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of an org. `name` is unique within the org."""
+
+    org: str
+    name: str
+    title: str = ""
+    enabled: bool = True
+    created: str = ""
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A virtual key without its secret. `replaced_by` is the id of the token that `token rotate` made."""
+
+    id: str
+    prefix: str
+    digest: bytes
+    org: str = DEFAULT_ORG
+    app: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    labels: Mapping[str, str] = NO_LABELS
+    providers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    created: str = ""
+    expires: str = ""
+    revoked: str = ""
+    replaced_by: str = ""
+
+    def __repr__(self) -> str:
+        """Leave the digest out of logs and tracebacks."""
+        return f"Token(id={self.id!r}, org={self.org!r})"
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """What a credential of ours proves: who asks, and which providers and models it is good for. `expires` as in a token."""
+
+    subject: Subject
+    providers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    expires: str = ""
+
+
+class NotProven(msgspec.Struct, frozen=True, gc=False):
+    """Why a credential proves nothing, in words for its bearer. `again` says that asking anew in a moment may help."""
+
+    why: str
+    again: bool = False

@@ -1,0 +1,62 @@
+"""One change by an operator: the caller's writes, the control record and a new change number, in one transaction.
+
+Rules:
+1. All of it is committed, or none of it.
+2. The record gets its `seq` under the write lock, and its leaf in the control stream's tree.
+3. The change number grows with every change: the daemon looks at it several times a second.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from llmcp.core.control_records import canonical
+from llmcp.stores.sqlite_file import connect, translated
+from llmcp.stores.sqlite_tree import append_leaves
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llmcp.core.control_records import ControlRecord
+
+
+@contextmanager
+def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
+    """Open a transaction for the caller's writes; when the block ends without an error, add `record` and commit.
+
+    `record.seq` is filled in. Raises: UnreachableError; errors of the block pass, with nothing written.
+    """
+    with translated(path), closing(connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            append_control(connection, record)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def append_control(connection: sqlite3.Connection, record: ControlRecord) -> None:
+    """Add `record` in the caller's transaction."""
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM control_records").fetchone()
+    record.seq = int(last) + 1
+    data = canonical(record)
+    connection.execute(
+        "INSERT INTO control_records VALUES (?, ?, ?, ?, ?, ?)",
+        (record.seq, record.id, record.time, record.org, record.action, data),
+    )
+    append_leaves(connection, "control", record.seq, [data])
+    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'change'")
+
+
+def change_number(path: Path) -> int:
+    """Return the number of changes so far."""
+    with translated(path), closing(connect(path, read_only=True)) as connection:
+        (number,) = connection.execute("SELECT value FROM meta WHERE name = 'change'").fetchone()
+    return int(number)
