@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from llmcp.core.bodies import Body, Kept
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.credentials import CredentialEntry
     from llmcp.core.identity import App, Identity, NotProven, Org, Token
     from llmcp.core.record_filter import RecordFilter
-    from llmcp.core.records import DecisionRecord
+    from llmcp.core.records import Bodies, DecisionRecord
 
 
 class AuditLog(Protocol):
@@ -120,6 +121,16 @@ class CredentialStore(Protocol):
 
     def remove(self, entry_id: str, record: ControlRecord) -> None:
         """Remove an entry. Raises: NotFoundError."""
+
+
+class BodyStore(Protocol):
+    """Kept bodies, sealed. Blocking; called by the recorder's thread and by the CLI."""
+
+    def keep(self, time: str, kept: Kept) -> Bodies:
+        """Seal and store the bodies; return their names. Raises: UnreachableError, with nothing stored."""
+
+    def read(self, ref: str) -> Body | None:
+        """Return the body of that name; None where it was pruned. Raises: ConflictError where it is not what its name says."""
 
 
 class BearerVerifier(Protocol):
