@@ -5,7 +5,8 @@ Rules:
    neither be read nor guessed and tried; two orgs never share a reference.
 2. References stand where a person can stand: a decision's `user` and `facts.client_ip` (loopback is nobody), a control record's
    `user` and the name in its `actor`. They are resolved there and nowhere else, whatever a client writes elsewhere.
-3. What is erased comes back under a new reference when it is met again; the old one stays unknown for ever.
+3. Whoever writes the table overwrites what he no longer needs, also when a page is split: deleting could not reach stray copies.
+4. What is erased comes back under a new reference when it is met again; the old one stays unknown for ever.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def conceal_all(connection: sqlite3.Connection, persons: Collection[Person]) -> 
             salt = os.urandom(_SALT_BYTES)
             refs[person] = ref = PREFIX + hmac.digest(salt, person[2].encode(), hashlib.sha256)[:_REF_BYTES].hex()
             rows += (ref, *person, salt)
-    write_rows(connection, "INSERT INTO persons (ref, org, kind, value, salt)", 5, rows)
+    if rows:
+        _overwrite(connection)
+        write_rows(connection, "INSERT INTO persons (ref, org, kind, value, salt)", 5, rows)
     return {person: refs[known] for person, known in mended.items()}
 
 
@@ -91,7 +94,7 @@ def erase(connection: sqlite3.Connection, org: str | None, value: str) -> list[s
     In a `change`: its new change number is what tells other writers to forget too. The bytes are overwritten in the pages; the
     caller folds and truncates the write-ahead log afterwards.
     """
-    connection.execute("PRAGMA secure_delete = ON")
+    _overwrite(connection)
     gone = references(connection, org, value)
     connection.executemany("DELETE FROM persons WHERE ref = ?", [(ref,) for ref in gone])
     return gone
@@ -145,6 +148,10 @@ def _show_control(document: dict[str, Any], name: Callable[[str], str]) -> None:
     document["user"] = name(document["user"])
     who, colon, ref = document["actor"].partition(":")
     document["actor"] = who + colon + name(ref)
+
+
+def _overwrite(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _mend(text: str) -> str:
