@@ -28,7 +28,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 """What a facet says, in the order of the table (after `id` and `key`)."""
 
-_MOST: Final = 50_000
+_MOST: Final = 20_000
 
 
 class FacetCache:
