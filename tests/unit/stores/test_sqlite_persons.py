@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from contract.audit_log import record
+from contract.audit_log import SHARED, record
 from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter
-from llmcp.core.records import Facts, GenAi, canonical, parse
+from llmcp.core.records import Edit, Facts, GenAi, Rule, WouldBe, canonical, parse
 from llmcp.errors import NotFoundError
 from llmcp.stores import sqlite
 from llmcp.stores.sqlite import SqliteAuditLog
@@ -129,14 +131,38 @@ def test_the_bytes_of_an_erased_name_are_nowhere_in_the_file(log: SqliteAuditLog
     assert names[0].encode() in left or names[0] in gone
 
 
-def test_a_client_that_writes_a_reference_learns_nobodys_name(log: SqliteAuditLog) -> None:
-    """References are resolved where persons stand and nowhere else."""
-    log.append([record(user="ada")])
-    ref = parse(log.leaf(1) or b"").user
-    forged = record(user=ref, labels={"user": ref}, session=ref, gen_ai=GenAi(request_model=f'","user":"{ref}'))
-    log.append([forged])
-    assert list(log.query(RecordFilter()))[1] == canonical(forged)
-    assert parse(log.leaf(2) or b"").user != ref
+REF = "person:" + "0" * 32
+FORGED = st.sampled_from(
+    ["", REF, f'"user":"{REF}', '"user', f'x"user":"{REF}","', f'"facts":{{"client_ip":"{REF}', f'"actor":"{REF}', f'\\"user":"{REF}', "\\"]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=SHARED)
+@given(texts=st.lists(FORGED, min_size=7, max_size=7), labels=st.dictionaries(FORGED, FORGED, max_size=2))
+def test_a_client_that_writes_references_learns_nobodys_name(
+    log: SqliteAuditLog, texts: list[str], labels: dict[str, str]
+) -> None:
+    """References are resolved where persons stand and nowhere else: what was written is what is read, to the byte."""
+    user, address, org, session, model, rule, text = texts
+    with closing(connect(log.path)) as connection:
+        connection.execute("INSERT OR IGNORE INTO persons VALUES (?, '', 'user', 'somebody', x'00')", (REF,))
+    rules = (Rule("deny", rule, "warn", rule),)
+    kept = record(
+        user=user, org=org, session=session, labels=labels, flags=labels, rules=rules, warnings=(rule,),
+        would_be=WouldBe(rules, rule), facts=Facts(client_ip=address), gen_ai=GenAi(request_model=model), edits=(Edit(rule, text, text),),
+    )  # fmt: skip
+    log.append([kept])
+    assert log.get(kept.id) == canonical(kept)
+
+
+def test_a_row_that_somebody_broke_is_passed_on(log: SqliteAuditLog) -> None:
+    """Reading the others goes on; saying that it is broken is the verifier's part."""
+    log.append([record(user="ada"), record(user="bob")])
+    for broken in (b"", b"{", b'{"user":"person:'):
+        with closing(connect(log.path)) as connection:
+            connection.execute("UPDATE records SET record = ? WHERE seq = 1", (broken,))
+        first, second = log.query(RecordFilter())
+        assert (first, parse(second).user) == (broken, "bob")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", ""])
