@@ -65,6 +65,22 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         return f"Token(id={self.id!r}, org={self.org!r})"
 
 
+class DirectoryData(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a daemon must know to tell who asks: a snapshot of the store, and the key of the digests.
+
+    `pepper` is b"" where there is none (no token was ever made, or it was lost): then no token proves anything.
+    """
+
+    tokens: tuple[Token, ...] = ()
+    orgs: tuple[Org, ...] = ()
+    apps: tuple[App, ...] = ()
+    pepper: bytes = b""
+
+    def __repr__(self) -> str:
+        """Say how much it is; the pepper is a secret."""
+        return f"DirectoryData({len(self.tokens)} tokens, {len(self.orgs)} orgs, {len(self.apps)} apps)"
+
+
 class Identity(msgspec.Struct, frozen=True, gc=False):
     """What a credential of ours proves: who asks, and which providers and models it is good for. `expires` as in a token."""
 
