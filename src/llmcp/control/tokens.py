@@ -22,6 +22,7 @@ from llmcp.core import virtual_keys
 from llmcp.core.identity import DEFAULT_ORG, DirectoryData, Token, TokenState, state_of
 from llmcp.core.records import timestamp
 from llmcp.core.subject import NO_LABELS
+from llmcp.core.virtual_keys import RANDOM_BYTES
 from llmcp.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.identity import App, Org
     from llmcp.ports.stores import IdentityStore
+
+__all__ = [
+    "RANDOM_BYTES", "Issued", "TokenWish", "create_token", "find_token", "list_tokens", "load_directory", "owners", "revoke_token",
+    "rotate_token", "show_token", "state_of", "token_document", "token_documents",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,7 @@ class Issued:
 
 def create_token(store: IdentityStore, change: Change, wish: TokenWish, *, pepper: bytes, random_bytes: bytes) -> Issued:
     """Make a token. `random_bytes` are `virtual_keys.RANDOM_BYTES` fresh ones. Raises: NotFoundError for org or app."""
-    enabled = find_org(store, wish.org).enabled and (not wish.app or find_app(store, wish.org, wish.app).enabled)
+    enabled = owners(store, wish.org, wish.app)
     issued = _issue(
         {name: getattr(wish, name) for name in TokenWish.__slots__},
         change,
@@ -76,6 +82,12 @@ def create_token(store: IdentityStore, change: Change, wish: TokenWish, *, peppe
     )
     store.add_token(issued.token, _record(change, "token.create", issued.token))
     return issued
+
+
+def owners(store: IdentityStore, org: str, app: str) -> bool:
+    """Tell whether an org and, where one is named, its app are enabled. Raises: NotFoundError."""
+    enabled = find_org(store, org).enabled
+    return (find_app(store, org, app).enabled and enabled) if app else enabled
 
 
 def rotate_token(  # noqa: PLR0913 - the ends are two, and the secrets are passed in
@@ -103,7 +115,8 @@ def rotate_token(  # noqa: PLR0913 - the ends are two, and the secrets are passe
             code="token-changed",
         )
     kept = msgspec.structs.asdict(old) | {"expires": _as_long_again(old, change) if expires is None else expires}
-    issued = _issue(kept, change, pepper=pepper, random_bytes=random_bytes)
+    enabled = owners(store, old.org, old.app)
+    issued = _issue(kept, change, pepper=pepper, random_bytes=random_bytes, enabled=enabled)
     at_once = ends <= change.time
     left = msgspec.structs.replace(
         old,
@@ -136,6 +149,12 @@ def find_token(store: IdentityStore, spelt: str) -> Token:
         name = "_".join(shown(spelt).split("_", 2)[:2])[: len("llmcp_") + 16]
         raise no_such("token", name, (token.id for token in tokens), "llmcp token list")
     return found
+
+
+def show_token(store: IdentityStore, spelt: str, now: str) -> dict[str, Any]:
+    """Return the document of one token. Raises: NotFoundError."""
+    token = find_token(store, spelt)
+    return token_documents((token,), store.orgs(token.org), store.apps(token.org), now)[0]
 
 
 def list_tokens(
