@@ -21,8 +21,6 @@ NOT_BUILT = (
     "usage",
     "flag",
     "key",
-    "token",
-    "org",
     "limits",
     "ca",
     "store",
