@@ -78,8 +78,10 @@ class Jwks:
     def ask(self) -> bool:
         """Have the keys fetched anew, unless that was just done; tell whether newer ones are on their way. Never blocks for long."""
         with self._wake:
+            if self._stopped:
+                return False
             if not self._asked:
-                if self._stopped or self._monotonic() - self._attempted < self._ask_every_s:
+                if self._monotonic() - self._attempted < self._ask_every_s:
                     return False
                 self._asked = True
                 self._wake.notify()
