@@ -20,8 +20,6 @@ NOT_BUILT = (
     "top",
     "usage",
     "flag",
-    "token",
-    "org",
     "limits",
     "ca",
     "store",

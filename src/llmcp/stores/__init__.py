@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import UsageError
 from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite_identities import SqliteIdentities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmcp.ports.stores import AuditLog
+    from llmcp.ports.stores import AuditLog, IdentityStore
 
 
 def _sqlite_path(rest: str, home: Path) -> Path:
@@ -33,7 +34,12 @@ def _sqlite(rest: str, home: Path) -> AuditLog:
     return SqliteAuditLog(_sqlite_path(rest, home))
 
 
+def _sqlite_identities(rest: str, home: Path) -> IdentityStore:
+    return SqliteIdentities(_sqlite_path(rest, home))
+
+
 _BY_SCHEME: Final[dict[str, Callable[[str, Path], AuditLog]]] = {"sqlite": _sqlite}
+_IDENTITIES: Final[dict[str, Callable[[str, Path], IdentityStore]]] = {"sqlite": _sqlite_identities}
 DEFAULT_URI: Final = "sqlite:///llmcp.db"
 
 
@@ -45,6 +51,11 @@ def open_audit_log(uri: str, home: Path) -> AuditLog:
 def sqlite_path(uri: str, home: Path) -> Path:
     """Return the file of the SQLite store that `uri` names. Raises: UsageError."""
     return _open({"sqlite": _sqlite_path}, uri, home)
+
+
+def open_identities(uri: str, home: Path) -> IdentityStore:
+    """Open the orgs, apps and tokens of the store that `uri` names, as `open_audit_log` does."""
+    return _open(_IDENTITIES, uri, home)
 
 
 def _open[Port](backends: Mapping[str, Callable[[str, Path], Port]], uri: str, home: Path) -> Port:
