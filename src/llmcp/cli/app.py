@@ -18,7 +18,22 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import audit, audit_erase, completion, daemon, demo, env, init, policy, provider, version
+from llmcp.cli import (
+    app_noun,
+    audit,
+    audit_erase,
+    completion,
+    daemon,
+    demo,
+    env,
+    init,
+    key,
+    org,
+    policy,
+    provider,
+    token,
+    version,
+)
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -28,8 +43,8 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag", "key", "token", "org",
-            "app", "limits", "config", "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag",
+            "limits", "config", "inspect", "registry", "ca", "change", "store",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
@@ -68,7 +83,7 @@ app = typer.Typer(
 for module in (init, daemon, env, demo, completion, version):
     module.register(app)
 audit_erase.register(audit.app)
-for noun in (policy, audit, provider):
+for noun in (policy, audit, provider, org, app_noun, token, key):
     app.add_typer(noun.app, cls=Group)
 
 
