@@ -45,8 +45,8 @@ def resume(cursor: str, *, spoken: RecordFilter, resolved: RecordFilter) -> Reco
     said = _decode(cursor)
     if said.filter != _digest(spoken):
         raise _refused("it was made with other filters", "repeat the filters of the first page; only `--limit` may change")
-    position = {"after_seq": said.seq} if said.forward else {"after_seq": -1, "before_seq": said.seq}
-    return replace(resolved, since=said.since, until=said.until, **position)
+    going_on = replace(resolved, since=said.since, until=said.until)
+    return replace(going_on, after_seq=said.seq) if said.forward else replace(going_on, after_seq=-1, before_seq=said.seq)
 
 
 def _decode(cursor: str) -> _Said:

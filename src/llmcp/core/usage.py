@@ -71,6 +71,7 @@ class UsageQuery:
     wanted: RecordFilter = field(default_factory=RecordFilter)
 
     def __post_init__(self) -> None:
+        """Refuse what rule 5 says."""
         for name in ("session", "decision_id", "actor", "target", "action"):
             if getattr(self.wanted, name):
                 raise UsageError(

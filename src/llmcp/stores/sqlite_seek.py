@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from heapq import heapify, heapreplace, heappop
+from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def walk(
 def _merged(connection: sqlite3.Connection, facets: Sequence[int], low: int, high: int, order: str) -> Iterator[int]:
     sign = -1 if order == "DESC" else 1
     heads = connection.execute(_HEADS.format(order), (low, high, f"[{','.join(map(str, facets))}]"))
-    heap = [(sign * seq, facet, iter(())) for facet, seq in heads if seq is not None]
+    heap: list[tuple[int, int, Iterator[int]]] = [(sign * seq, facet, iter(())) for facet, seq in heads if seq is not None]
     heapify(heap)
     grown: dict[int, int] = {}
     while heap:

@@ -1,8 +1,9 @@
-"""Where in the order of `seq` a span of time lies: the first and last row of each ten minutes, kept by the writer.
+"""Where in the order of `seq` a span of time or a session lies, kept by the writer beside the rows.
 
 Rules:
 1. Records lie nearly, not exactly, in the order of their times. What is told here is never too narrow: every row of the time
    asked for lies within the bounds; a reader still looks at each row's own time.
+   The first and last row of each ten minutes say where they are.
 2. Asking costs the slots of the time asked for (52,000 a year) and the rows of the two slots at its ends, not the rows between.
 """
 
@@ -10,9 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from llmcp.stores.sqlite_many import write_rows
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
+    from llmcp.core.records import DecisionRecord
 
 SLOT_CHARS: Final = len("2026-01-31T12:3")
 LAST_SEQ: Final = (1 << 63) - 1
@@ -37,6 +42,16 @@ def note_spans(connection: sqlite3.Connection, first: int, times: Iterable[str])
             span[1] = seq
     for slot, (low, high) in spans.items():
         connection.execute(_NOTE, (slot, low, high))
+
+
+def note_sessions(connection: sqlite3.Connection, first: int, records: Iterable[DecisionRecord]) -> None:
+    """Keep up with new rows of agents' sessions; as `note_spans`."""
+    values: list[str | int] = []
+    for seq, record in enumerate(records, first):
+        if record.session:
+            values += (record.session, seq)
+    if values:
+        write_rows(connection, "INSERT INTO record_sessions", 2, values)
 
 
 def bounds_of(connection: sqlite3.Connection, since: str, until: str) -> tuple[int, int]:
