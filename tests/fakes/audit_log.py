@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from llmcp.core.erasure import Erased
+from llmcp.core.record_filter import RecordPage
 from llmcp.core.records import canonical, parse
 from llmcp.errors import NotFoundError
 
@@ -53,6 +55,14 @@ class MemoryAuditLog:
         if wanted.limit:
             found = found[: wanted.limit] if wanted.after_seq >= 0 else found[-wanted.limit :]
         return iter(found)
+
+    def page(self, wanted: RecordFilter) -> RecordPage:
+        """See the port."""
+        found = list(self.query(replace(wanted, limit=wanted.limit and wanted.limit + 1)))
+        if not wanted.limit or len(found) <= wanted.limit:
+            return RecordPage(iter(found))
+        found = found[:-1] if wanted.after_seq >= 0 else found[1:]
+        return RecordPage(iter(found), parse(found[-1 if wanted.after_seq >= 0 else 0]).seq)
 
     def get(self, decision_id: str) -> bytes | None:
         """See the port."""

@@ -32,6 +32,7 @@ from llmcp.cli import (
     policy,
     provider,
     token,
+    usage,
     version,
 )
 from llmcp.cli.render import report, say
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag",
-            "limits", "config", "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits", "config", "inspect",
+            "registry", "ca", "change", "store",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("stats", "export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
     "provider": frozenset(),
 }  # fmt: skip
 
@@ -80,7 +81,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, daemon, env, demo, completion, version):
+for module in (init, daemon, env, demo, usage, completion, version):
     module.register(app)
 audit_erase.register(audit.app)
 for noun in (policy, audit, provider, org, app_noun, token, key):

@@ -16,6 +16,7 @@ from llmcp.core.records import Stream, settled
 from llmcp.stores.sqlite_facets import FacetCache
 from llmcp.stores.sqlite_many import write_rows
 from llmcp.stores.sqlite_person_cache import PersonCache
+from llmcp.stores.sqlite_spans import note_sessions, note_spans
 from llmcp.stores.sqlite_tree import append_leaves
 from llmcp.stores.sqlite_usage_rollup import add_usage
 
@@ -96,3 +97,5 @@ def write_settled(
     write_rows(connection, "INSERT INTO records", 5, values)
     append_leaves(connection, Stream.DECISION, first, leaves)
     add_usage(connection, records, numbers)
+    note_spans(connection, first, [record.time for record in records])
+    note_sessions(connection, first, records)
