@@ -1,10 +1,18 @@
-"""An audit log in memory, for tests of what stands above the store. It passes the same contract as the real ones."""
+"""An audit log in memory, for tests of what stands above the store. It passes the same contract as the real ones.
+
+Its rows name persons; only its leaves do not.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from llmcp.core.record_filter import RecordPage
 from llmcp.core.records import canonical, parse
 
 if TYPE_CHECKING:
@@ -12,6 +20,10 @@ if TYPE_CHECKING:
 
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
+
+
+def _reference(org: str, value: str) -> str:
+    return f"person:{hashlib.md5(f'{org} {value}'.encode(), usedforsecurity=False).hexdigest()}" if value else ""
 
 
 class MemoryAuditLog:
@@ -24,6 +36,8 @@ class MemoryAuditLog:
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """See the port."""
         with self._lock:
+            if any(record.id != record.decision_id or record.stream != "decision" for record in records):
+                raise ValueError("a decision record's id is its decision's")
             known = {parse(row).id for row in self.rows}
             fresh: list[bytes] = []
             for record in records:
@@ -41,9 +55,28 @@ class MemoryAuditLog:
             found = found[: wanted.limit] if wanted.after_seq >= 0 else found[-wanted.limit :]
         return iter(found)
 
+    def page(self, wanted: RecordFilter) -> RecordPage:
+        """See the port."""
+        found = list(self.query(replace(wanted, limit=wanted.limit and wanted.limit + 1)))
+        if not wanted.limit or len(found) <= wanted.limit:
+            return RecordPage(iter(found))
+        found = found[:-1] if wanted.after_seq >= 0 else found[1:]
+        return RecordPage(iter(found), parse(found[-1 if wanted.after_seq >= 0 else 0]).seq)
+
     def get(self, decision_id: str) -> bytes | None:
         """See the port."""
-        return next((row for row in self.rows if decision_id in {parse(row).id, parse(row).decision_id}), None)
+        return next((row for row in self.rows if parse(row).id == decision_id), None)
+
+    def leaf(self, seq: int) -> bytes | None:
+        """See the port."""
+        if not 1 <= seq <= len(self.rows):
+            return None
+        record = parse(self.rows[seq - 1])
+        record.user = _reference(record.org, record.user)
+        if not record.facts.client_ip.startswith(("127.", "::1")):
+            facts = msgspec.structs.replace(record.facts, client_ip=_reference(record.org, record.facts.client_ip))
+            record.facts = facts
+        return canonical(record)
 
     def last_seq(self) -> int:
         """See the port."""

@@ -18,7 +18,6 @@ NOT_BUILT = (
     "run",
     "doctor",
     "top",
-    "usage",
     "flag",
     "key",
     "limits",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 from llmcp.errors import UsageError
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmcp.ports.stores import AuditLog, IdentityStore
+    from llmcp.ports.stores import AuditLog, IdentityStore, UsageLog
 
 
 def _sqlite_path(rest: str, home: Path) -> Path:
@@ -38,8 +39,13 @@ def _sqlite_identities(rest: str, home: Path) -> IdentityStore:
     return SqliteIdentities(_sqlite_path(rest, home))
 
 
+def _sqlite_usage(rest: str, home: Path) -> UsageLog:
+    return SqliteUsage(_sqlite_path(rest, home))
+
+
 _BY_SCHEME: Final[dict[str, Callable[[str, Path], AuditLog]]] = {"sqlite": _sqlite}
 _IDENTITIES: Final[dict[str, Callable[[str, Path], IdentityStore]]] = {"sqlite": _sqlite_identities}
+_USAGE: Final[dict[str, Callable[[str, Path], UsageLog]]] = {"sqlite": _sqlite_usage}
 DEFAULT_URI: Final = "sqlite:///llmcp.db"
 
 
@@ -51,6 +57,11 @@ def open_audit_log(uri: str, home: Path) -> AuditLog:
 def open_identities(uri: str, home: Path) -> IdentityStore:
     """Open the orgs, apps and tokens of the store that `uri` names, as `open_audit_log` does."""
     return _open(_IDENTITIES, uri, home)
+
+
+def open_usage_log(uri: str, home: Path) -> UsageLog:
+    """Open the usage rollups of the store that `uri` names, as `open_audit_log` does."""
+    return _open(_USAGE, uri, home)
 
 
 def _open[Port](backends: Mapping[str, Callable[[str, Path], Port]], uri: str, home: Path) -> Port:
