@@ -1,4 +1,4 @@
-"""What the admin listener shows of the store: orgs, apps, tokens, records.
+"""What the admin listener shows of the store: orgs, apps, tokens, records, usage.
 
 Rules:
 1. A question has a scope: an org's name, or None for the operator, who sees everything. Every read below is asked of the store
@@ -11,13 +11,14 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final
+import json
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from llmcp.admin.answers import document, encoded, error
 from llmcp.admin.paging import page, page_size
-from llmcp.control import audit
+from llmcp.control import audit, usage
 from llmcp.control.apps import app_document
 from llmcp.control.orgs import org_document
 from llmcp.control.tokens import token_documents
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmcp.core.http import Respond
-    from llmcp.ports.stores import AuditLog, IdentityStore
+    from llmcp.ports.stores import AuditLog, IdentityStore, UsageLog
 
 _STATUS: Final = {UsageError: 400, NotPermittedError: 403, NotFoundError: 404, ConflictError: 409, UnreachableError: 503}
 _VALUE_CHARS: Final = 512
 _QUERY_CHARS: Final = 8192
 _PAGING: Final = frozenset({"limit", "cursor"})
-_RECORD_FILTERS: Final = frozenset(field.name for field in fields(RecordFilter)) - {"after_seq", "before_seq", "labels"}
+_RECORD_FILTERS: Final = frozenset(field.name for field in fields(RecordFilter)) - {"after_seq", "before_seq", "labels"} | {
+    "label"
+}
+_USAGE_FILTERS: Final = _RECORD_FILTERS - {"session", "decision_id", "actor", "target", "action", "stream"} | {"by"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Reading:
 
     identities: IdentityStore
     records: AuditLog
+    usage: UsageLog
     now: Callable[[], datetime]
 
     def answer(self, target: str, scope: str | None) -> Respond:
@@ -113,13 +118,12 @@ class Reading:
         return document(200, rows[0])
 
     def records_page(self, question: Question) -> Respond:
-        """List records, newest last."""
+        """List records, newest last; the next page has older ones."""
         if question.scope is not None and question.said.get("stream", "") not in {"", "decision"}:
             raise NotPermittedError("control records are for the operator", fix="leave `stream` out", code="not-permitted")
-        filters = {name: value for name, value in question.said.items() if name not in _PAGING}
-        spoken = RecordFilter(**(filters | {"org": question.org() or "", "limit": page_size(question.said.get("limit", ""))}))  # type: ignore[arg-type]
-        found = list(self.records.query(audit.resolve_filter(spoken, self.now())))
-        return encoded(200, b'{"records":[' + b",".join(found) + b"]}")
+        found = audit.page(self.records, _filter(question), question.said.get("cursor", ""), self.now())
+        following = json.dumps(found.next).encode()
+        return encoded(200, b'{"records":[' + b",".join(found.records) + b'],"next_cursor":' + following + b"}")
 
     def record(self, question: Question) -> Respond:
         """Show a record."""
@@ -128,6 +132,13 @@ class Reading:
         if found is None:
             raise _nothing("decision")
         return encoded(200, found)
+
+    def usage_rows(self, question: Question) -> Respond:
+        """List sums of requests, tokens and money."""
+        query = usage.resolve_usage(_filter(question), question.said.get("by", "") or "model", self.now())
+        answer = self.usage.answer(query)
+        rows = [(f"{number:09d}", row) for number, row in enumerate(usage.documents(answer, query.by))]
+        return _listed("usage", rows, question, notes=usage.notes(answer, query.by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,7 @@ READS: Final = (
     Route("/v1/tokens/{id}", Reading.token),
     Route("/v1/records", Reading.records_page, _PAGING | _RECORD_FILTERS),
     Route("/v1/records/{decision_id}", Reading.record),
+    Route("/v1/usage", Reading.usage_rows, _PAGING | _USAGE_FILTERS),
 )
 
 
@@ -177,9 +189,17 @@ def _parameters(query: str, known: frozenset[str]) -> dict[str, str]:
     return said
 
 
-def _listed(noun: str, rows: list[tuple[str, dict[str, object]]], question: Question) -> Respond:
+def _filter(question: Question) -> RecordFilter:
+    """Return the filters of a question, its scope among them. Raises: NotFoundError for an org that is not the asker's."""
+    said = {name: value for name, value in question.said.items() if name not in _PAGING | {"by", "label"}}
+    labels = tuple(label for label in question.said.get("label", "").split(",") if label)
+    whole = RecordFilter(**(said | {"org": question.org() or ""}), labels=labels)  # type: ignore[arg-type]
+    return replace(whole, limit=page_size(question.said.get("limit", "")))
+
+
+def _listed(noun: str, rows: list[tuple[str, dict[str, Any]]], question: Question, **more: object) -> Respond:
     shown, cursor = page(rows, page_size(question.said.get("limit", "")), question.said.get("cursor", ""))
-    return document(200, {noun: shown, "next_cursor": cursor})
+    return document(200, {noun: shown, "next_cursor": cursor, **more})
 
 
 def _nothing(what: str) -> NotFoundError:

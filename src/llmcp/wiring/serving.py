@@ -37,7 +37,7 @@ from llmcp.runtime.recorder import Recorder
 from llmcp.runtime.state import DaemonState
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
-from llmcp.stores import open_audit_log
+from llmcp.stores import open_audit_log, open_usage_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.identities import identities, scopes, secrets
@@ -211,7 +211,11 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 
     later = LaterAnswers()
     who = identities(home, settings)
-    reads = Reads(Reading(who, records, clock.now), later, scopes(who, secrets(home, settings), clock.now))
+    reads = Reads(
+        Reading(who, records, open_usage_log(settings.store, home.data), clock.now),
+        later,
+        scopes(who, secrets(home, settings), clock.now),
+    )
     app = AdminApp(
         state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,
         stop=daemon.request_stop, reads=reads,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from llmcp.core.identity import App, Org
 from llmcp.core.records import DecisionRecord, GenAi, Rule
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite_usage import SqliteUsage
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ORGS = ("alpha", "bravo")
@@ -46,6 +46,11 @@ class Case:
 _FILTERS = {"org": "{other}", "app": "app-{other}", "user": "user-{other}", "decision_id": "d-{other}", "model": "*{other}*"} | {
     "rule": "rule-{other}",
     "state": "valid",
+    "key_id": "{other_token}",
+    "label": "k=label-{other}",
+    "text": "label-{other}",
+    "session": "session-{other}",
+    "by": "org,app,user,key,model,label",
 }
 
 
@@ -68,10 +73,13 @@ CASES = {
         "/v1/tokens/{my_token}", ("/v1/tokens/{other_token}", "/v1/tokens/{other_token}?org={other}", "/v1/tokens/%25"),
         "/v1/tokens/tok_0000000brav",
     ),
-    "/v1/records": listing("/v1/records", "org", "app", "user", "decision_id", "model", "rule"),
+    "/v1/records": listing(
+        "/v1/records", "org", "app", "user", "decision_id", "model", "rule", "key_id", "label", "text", "session"
+    ),
     "/v1/records/{decision_id}": Case(
         "/v1/records/d-{mine}", ("/v1/records/d-{other}", "/v1/records/d-{other}?org={other}", "/v1/records/%25"), "/v1/records/d-bravo"
     ),
+    "/v1/usage": listing("/v1/usage", "org", "app", "user", "model", "rule", "key_id", "label", "text", "by"),
 }  # fmt: skip
 
 
@@ -80,10 +88,10 @@ def spelt(template: str, mine: str, other: str) -> str:
     return template.format(mine=mine, other=other, my_token=token_id(mine), other_token=token_id(other))
 
 
-@pytest.fixture
-def reading(tmp_path: Path) -> Reading:
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Reading:
     """A store in which every text of an org's rows has the org's name in it."""
-    path = tmp_path / "llmcp.db"
+    path = tmp_path_factory.mktemp("store") / "llmcp.db"
     records = SqliteAuditLog(path)
     store = SqliteIdentities(path)
     for org in ORGS:
@@ -98,14 +106,14 @@ def reading(tmp_path: Path) -> Reading:
         records.append(
             [
                 DecisionRecord(
-                    id=marked(org, f"r{n}"), decision_id=marked(org, "d") if n == 0 else marked(org, f"d{n}"), org=org, app=marked(org, "app"),
+                    id=marked(org, f"d{n or ''}"), decision_id=marked(org, f"d{n or ''}"), org=org, app=marked(org, "app"),
                     user=marked(org, "user"), key_id=token_id(org), labels={"k": marked(org, "label")}, rules=(rule,),
                     gen_ai=GenAi(request_model=marked(org, "model")), time=f"2026-06-01T00:00:0{n}.000000Z",
                 )
                 for n in range(3)
             ]
         )  # fmt: skip
-    return Reading(store, records, lambda: NOW)
+    return Reading(store, records, SqliteUsage(path), lambda: NOW)
 
 
 def test_every_read_path_has_a_case() -> None:
@@ -207,3 +215,23 @@ def test_a_page_of_records_is_bounded(reading: Reading) -> None:
     assert len(body(reading, "/v1/records?limit=2")["records"]) == 2
     assert [record["org"] for record in body(reading, "/v1/records?org=bravo")["records"]] == ["bravo"] * 3
     assert body(reading, "/v1/records/d-bravo")["labels"] == {"k": "label-bravo"}
+
+
+def test_a_cursor_of_another_org_is_of_no_use(reading: Reading) -> None:
+    """Pages fit together within one question and one scope."""
+    page = body(reading, "/v1/records?limit=1", "bravo")
+    assert page["next_cursor"]
+    refused = reading.answer(f"/v1/records?limit=1&cursor={page['next_cursor']}", "alpha")
+    assert (refused.status, b"bravo" in refused.body) == (400, False)
+    older = body(reading, f"/v1/records?limit=2&cursor={page['next_cursor']}", "bravo")
+    seqs = [record["seq"] for record in (*older["records"], *page["records"])]
+    assert (seqs, older["next_cursor"]) == (sorted(seqs), "")
+    assert len(seqs) == 3
+
+
+def test_usage_is_the_sum_of_what_the_scope_may_see(reading: Reading) -> None:
+    """By whatever it is grouped."""
+    rows = body(reading, "/v1/usage?by=org,user", "alpha")["usage"]
+    assert [(row["org"], row["user"], row["requests"]) for row in rows] == [("alpha", "user-alpha", 3)]
+    assert {row["org"]: row["requests"] for row in body(reading, "/v1/usage?by=org")["usage"]} == {"alpha": 3, "bravo": 3}
+    assert reading.answer("/v1/usage?by=odd", None).status == 400
