@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits", "config", "inspect",
-            "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits", "config",
+            "inspect", "registry", "ca", "change", "store",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
