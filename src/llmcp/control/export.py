@@ -133,5 +133,5 @@ def _cell(value: str | int | bool) -> str:  # noqa: FBT001 - a cell, not a switc
         return "yes" if value else "no"
     if isinstance(value, int):
         return str(value)
-    shown = "".join(char if char.isprintable() else "\ufffd" for char in value)
+    shown = value if value.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in value)
     return f"'{shown}" if shown[:1] in {"=", "+", "-", "@"} else shown

@@ -13,7 +13,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.control.export_parts import items_at, map_at, microseconds, number_at, pruned, text_at, without
+from llmcp.control.export_parts import items_at, map_at, microseconds, number_at, paths, pruned, text_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +48,10 @@ _OUTCOMES: Final[Mapping[str, tuple[int, int, str, int, int]]] = MappingProxyTyp
         "done": (1, 1, "Allowed", 1, 1),
     }
 )
-_MAPPED: Final = tuple(
-    tuple(path.split("."))
-    for path in (
-        *("v", "id", "seq", "time", "stream", "decision_id", "org", "app", "user", "groups", "session", "key_id", "labels"),
-        *("action", "actor", "target", "operation", "outcome", "error_type", "latency_ms", "rules", "upstream.status"),
-        *("facts.client_ip", "facts.client_user_agent", "gen_ai.provider", "gen_ai.request_model"),
-    )
+_MAPPED: Final = paths(
+    *("v", "id", "seq", "time", "stream", "decision_id", "org", "app", "user", "groups", "session", "key_id", "labels"),
+    *("action", "actor", "target", "operation", "outcome", "error_type", "latency_ms", "rules", "upstream.status"),
+    *("facts.client_ip", "facts.client_user_agent", "gen_ai.provider", "gen_ai.request_model"),
 )
 
 

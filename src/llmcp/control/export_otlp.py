@@ -15,7 +15,7 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.control.export_parts import at, items_at, microseconds, number_at, text_at, without
+from llmcp.control.export_parts import at, items_at, microseconds, number_at, paths, text_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The conventions' names of providers, where they are not ours."""
 
-_TEXTS: Final[Mapping[tuple[str, ...], str]] = MappingProxyType(
+_NAMED: Final[Mapping[tuple[str, ...], str]] = MappingProxyType(
     {
         ("id",): "log.record.uid",
         ("operation",): "gen_ai.operation.name",
@@ -58,16 +58,9 @@ _COUNTS: Final[Mapping[tuple[str, ...], str]] = MappingProxyType(
         ("gen_ai", "cache_write_tokens"): "gen_ai.usage.cache_creation.input_tokens",
     }
 )
-_MAPPED: Final = (
-    *_TEXTS,
-    *_COUNTS,
-    ("gen_ai", "provider"),
-    ("facts", "has_max_tokens"),
-    ("facts", "max_tokens"),
-    ("facts", "temperature"),
-    ("time",),
-    ("stream",),
-    ("v",),
+_MAPPED: Final = paths(
+    *(".".join(path) for path in (*_NAMED, *_COUNTS)),
+    *("gen_ai.provider", "facts.has_max_tokens", "facts.max_tokens", "facts.temperature", "time", "stream", "v"),
 )
 _SEVERITIES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
     {
@@ -106,7 +99,7 @@ def log_record(record: Record) -> dict[str, Any]:
 
 def _attributes(record: Record) -> dict[str, Any]:
     provider = text_at(record, "gen_ai", "provider")
-    said: dict[str, Any] = {name: at(record, *path) for path, name in _TEXTS.items()}
+    said: dict[str, Any] = {name: at(record, *path) for path, name in _NAMED.items()}
     said["gen_ai.provider.name"] = PROVIDERS.get(provider, provider)
     if at(record, "facts", "has_max_tokens") is True:
         said["gen_ai.request.max_tokens"] = number_at(record, "facts", "max_tokens")

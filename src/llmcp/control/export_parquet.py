@@ -101,8 +101,8 @@ class ParquetExport:
     def write(self, records: Sequence[Record]) -> None:
         """Write one row group."""
         arrays = [
-            self._pa.array([_value(record, kind, path) for record in records], self._schema.field(name).type)
-            for name, kind, path in self._columns
+            self._pa.array(_column(records, kind, path), field.type)
+            for (_, kind, path), field in zip(self._columns, self._schema, strict=True)
         ]
         self._writer.write_batch(self._pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
@@ -129,23 +129,28 @@ def _type(pa: Any, kind: str) -> Any:  # noqa: ANN401 - the library has no types
 _NEUTRAL: Final[dict[str, tuple[type, Any]]] = {_TEXT: (str, ""), _INT: (int, 0), _BOOL: (bool, False)}
 
 
-def _value(record: Record, kind: str, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - a column's value
+def _column(records: Sequence[Record], kind: str, path: tuple[str, ...]) -> list[Any]:
+    """Return one column's values, each of the column's type whatever an older record says."""
     if kind == "time":
-        return moment(record)
-    value = at(record, *path)
+        return [moment(record) for record in records]
+    (*outer, name) = path
+    holders = [at(record, *outer) for record in records] if outer else records
+    found = [holder.get(name) if isinstance(holder, dict) else None for holder in holders]
     if kind in _NEUTRAL:
-        return _fit(value, kind)
+        expected, neutral = _NEUTRAL[kind]
+        return [value if type(value) is expected else neutral for value in found]
     if kind == _MAP:
-        return [(key, _fit(item, _TEXT)) for key, item in value.items()] if isinstance(value, dict) else []
-    if not isinstance(value, list):
-        return []
+        return [[(key, _fit(item, _TEXT)) for key, item in value.items()] if isinstance(value, dict) else [] for value in found]
     if kind == _TEXTS:
-        return [_fit(item, _TEXT) for item in value]
-    parts = [part.partition(":") for part in kind.split()]
-    return [{name: _fit(item.get(name), of or _TEXT) for name, _, of in parts} for item in value if isinstance(item, dict)]
+        return [[_fit(item, _TEXT) for item in value] if isinstance(value, list) else [] for value in found]
+    parts = [(name, of or _TEXT) for name, _, of in (part.partition(":") for part in kind.split())]
+    return [_structs(value, parts) if value and isinstance(value, list) else [] for value in found]
+
+
+def _structs(items: list[Any], parts: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [{name: _fit(item.get(name), kind) for name, kind in parts} for item in items if isinstance(item, dict)]
 
 
 def _fit(value: Any, kind: str) -> Any:  # noqa: ANN401 - a column's value
-    """Return a value of the column's type, whatever an older record says."""
     expected, neutral = _NEUTRAL[kind]
     return value if type(value) is expected else neutral

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 type Record = Mapping[str, Any]
 
@@ -64,23 +64,35 @@ def microseconds(record: Record) -> int:
     return (moment(record) - _EPOCH) // _MICROSECOND
 
 
-def without(record: Record, mapped: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+type Paths = Mapping[str, Paths]
+
+
+def paths(*dotted: str) -> Paths:
+    """Return a tree of paths; what is empty is a path's end."""
+    tree: dict[str, Any] = {}
+    for path in dotted:
+        inner = tree
+        for name in path.split("."):
+            inner = inner.setdefault(name, {})
+    return tree
+
+
+def without(record: Record, mapped: Paths) -> dict[str, Any]:
     """Return what a mapping has not used: the record without the paths in `mapped`, and without neutral values."""
-    left = _copy(record)
-    for path in mapped:
-        inner: Any = left
-        for name in path[:-1]:
-            inner = inner.get(name) if isinstance(inner, dict) else None
-        if isinstance(inner, dict):
-            inner.pop(path[-1], None)
-    return pruned(left)
+    left: dict[str, Any] = {}
+    for name, item in record.items():
+        inner = mapped.get(name)
+        if inner is not None and not inner:
+            continue
+        value = without(item, inner or _NO_PATHS) if isinstance(item, dict) else item
+        if value:
+            left[name] = value
+    return left
+
+
+_NO_PATHS: Final[Paths] = {}
 
 
 def pruned(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object without its neutral values (empty texts, zeros, no, empty lists and objects), all the way down."""
-    kept = ((name, pruned(item) if isinstance(item, dict) else item) for name, item in value.items())
-    return {name: item for name, item in kept if item}
-
-
-def _copy(value: Any) -> Any:  # noqa: ANN401
-    return {name: _copy(item) for name, item in value.items()} if isinstance(value, dict) else value
+    return without(value, _NO_PATHS)
