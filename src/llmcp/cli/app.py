@@ -22,6 +22,7 @@ from llmcp.cli import (
     app_noun,
     audit,
     audit_erase,
+    audit_export,
     completion,
     daemon,
     demo,
@@ -49,7 +50,8 @@ NOT_BUILT: dict[str, frozenset[str]] = {
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("stats", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
     "provider": frozenset(),
 }  # fmt: skip
 
@@ -84,6 +86,7 @@ app = typer.Typer(
 for module in (init, daemon, env, demo, usage, completion, version):
     module.register(app)
 audit_erase.register(audit.app)
+audit_export.register(audit.app)
 for noun in (policy, audit, provider, org, app_noun, token, key):
     app.add_typer(noun.app, cls=Group)
 
