@@ -18,7 +18,24 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import app_noun, audit, completion, daemon, demo, env, init, org, policy, provider, token, usage, version
+from llmcp.cli import (
+    app_noun,
+    audit,
+    audit_erase,
+    audit_export,
+    completion,
+    daemon,
+    demo,
+    env,
+    init,
+    key,
+    org,
+    policy,
+    provider,
+    token,
+    usage,
+    version,
+)
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -28,12 +45,13 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "key",
-            "limits", "config", "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits", "config",
+            "inspect", "registry", "ca", "change", "store",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("stats", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
     "provider": frozenset(),
 }  # fmt: skip
 
@@ -67,7 +85,9 @@ app = typer.Typer(
 )
 for module in (init, daemon, env, demo, usage, completion, version):
     module.register(app)
-for noun in (policy, audit, provider, org, app_noun, token):
+audit_erase.register(audit.app)
+audit_export.register(audit.app)
+for noun in (policy, audit, provider, org, app_noun, token, key):
     app.add_typer(noun.app, cls=Group)
 
 

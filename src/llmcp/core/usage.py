@@ -48,7 +48,7 @@ MEASURES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What a group of requests has in common. `labels` are `key=value`; `rules` are `policy/id`."""
+    """What a group of requests has in common. `labels` are `key=value`."""
 
     org: str = ""
     app: str = ""
@@ -59,7 +59,6 @@ class Facet:
     request_model: str = ""
     response_model: str = ""
     outcome: str = ""
-    rules: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
 
@@ -132,30 +131,29 @@ class UsageSums:
 
     def __init__(self, by: Sequence[str]) -> None:
         self.by = tuple(by)
-        self._rows: dict[tuple[str, ...], list[int]] = {}
-        self._names: dict[tuple[Facet, str], list[tuple[str, ...]]] = {}
-        self._span = max((_TIMES[name] for name in self.by if name in _TIMES), default=0)
-
-    @property
-    def span(self) -> int:
+        self.span = max((_TIMES[name] for name in self.by if name in _TIMES), default=0)
         """How many characters of a time the rows tell apart; 0 where time does not matter."""
-        return self._span
+        self._times = [(index, _TIMES[name]) for index, name in enumerate(self.by) if name in _TIMES]
+        self._rows: dict[tuple[str, ...], list[int]] = {}
 
-    def add(self, facet: Facet, time: str, sums: Iterable[int]) -> None:
-        """Add what requests of `facet` used in the hour (or at the time) `time`; `sums` in the order of `MEASURES`."""
-        known = (facet, time[: self._span])
-        names = self._names.get(known)
-        if names is None:
-            names = self._names[known] = [*product(*(_values(name, facet, time) for name in self.by))]
-        sums = tuple(sums)
-        for keys in names:
-            row = self._rows.setdefault(keys, [0] * len(MEASURES))
-            for index, value in enumerate(sums):
-                row[index] += value
+    def names(self, facet: Facet) -> list[tuple[str, ...]]:
+        """Return the keys of the rows that requests of `facet` belong to, with nothing in the place of times."""
+        return [*product(*(_values(name, facet) for name in self.by))]
+
+    def add(self, names: tuple[str, ...], time: str, sums: Iterable[int]) -> None:
+        """Add to the row `names` what was used in the hour (or at the time) `time`; `sums` in the order of `MEASURES`."""
+        if self._times:
+            keys = list(names)
+            for index, length in self._times:
+                keys[index] = time[:length]
+            names = tuple(keys)
+        row = self._rows.setdefault(names, [0] * len(MEASURES))
+        for index, value in enumerate(sums):
+            row[index] += value
 
     def rows(self) -> tuple[UsageRow, ...]:
         """Return the rows so far, in the order of rule 4."""
-        times = [index for index, name in enumerate(self.by) if name in _TIMES]
+        times = [index for index, _ in self._times]
         cost, requests = MEASURES.index("cost_microusd"), MEASURES.index("requests")
 
         def order(row: UsageRow) -> tuple[Any, ...]:
@@ -164,9 +162,9 @@ class UsageSums:
         return tuple(sorted((UsageRow(keys, tuple(sums)) for keys, sums in self._rows.items()), key=order))
 
 
-def _values(name: str, facet: Facet, time: str) -> tuple[str, ...]:
-    if length := _TIMES.get(name):
-        return (time[:length],)
+def _values(name: str, facet: Facet) -> tuple[str, ...]:
+    if name in _TIMES:
+        return ("",)
     if name == "label":
         return facet.labels or ("",)
     if name.startswith("label:"):

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from llmcp.core.bodies import Body, Kept
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.credentials import CredentialEntry
+    from llmcp.core.erasure import Erased
     from llmcp.core.identity import App, Identity, NotProven, Org, Token
     from llmcp.core.record_filter import RecordFilter, RecordPage
-    from llmcp.core.records import DecisionRecord
+    from llmcp.core.records import Bodies, DecisionRecord
     from llmcp.core.usage import UsageAnswer, UsageQuery, UsageRow
 
 
@@ -46,6 +48,12 @@ class AuditLog(Protocol):
 
     def leaf(self, seq: int) -> bytes | None:
         """Return a record's canonical bytes as they were written, persons by reference: what the tree hashes. None: not there."""
+
+    def erase_person(self, org: str | None, value: str, record: ControlRecord) -> Erased:
+        """Forget who `value` (a user, an address, an operator) was, in one org or in all: their references stay and name nobody.
+
+        One transaction with `record`, which gets the references as its target. Raises: NotFoundError where nobody is known by it.
+        """
 
     def last_seq(self) -> int:
         """Return the newest record's `seq`, also where it was pruned; 0 where there never was one."""
@@ -158,6 +166,16 @@ class CredentialStore(Protocol):
 
     def remove(self, entry_id: str, record: ControlRecord) -> None:
         """Remove an entry. Raises: NotFoundError."""
+
+
+class BodyStore(Protocol):
+    """Kept bodies, sealed. Blocking; called by the recorder's thread and by the CLI."""
+
+    def keep(self, time: str, kept: Kept) -> Bodies:
+        """Seal and store the bodies; return their names. Raises: UnreachableError, with nothing stored."""
+
+    def read(self, ref: str) -> Body | None:
+        """Return the body of that name; None where it was pruned. Raises: ConflictError where it is not what its name says."""
 
 
 class BearerVerifier(Protocol):

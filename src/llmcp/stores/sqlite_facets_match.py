@@ -2,7 +2,8 @@
 
 Rules:
 1. One pass over `facets`, which has a row for each combination that ever was, not for each record.
-2. What is compared exactly is compared by SQLite; globs, kinds and labels are asked of the filter itself, each text once.
+2. What is compared exactly is compared by SQLite; globs, kinds and labels are asked of the filter itself, each text that there
+   is once.
 3. A user stands in the store by reference; the name is looked up among the persons of the scope, and of no other org.
 """
 
@@ -14,7 +15,7 @@ from llmcp.core.record_filter import is_kind
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from llmcp.core.record_filter import RecordFilter
 
@@ -47,21 +48,21 @@ def matching_facets(connection: sqlite3.Connection, wanted: RecordFilter, *, amo
         if value := getattr(wanted, column):
             demand(f"[{column}] = ?", value)
     if wanted.user:
-        names = user_names(connection, wanted)
-        demand(f"[user] IN ({','.join('?' * len(names))})", *names)
+        known_as = user_names(connection, wanted)
+        demand(f"[user] IN ({','.join('?' * len(known_as))})", *known_as)
     if wanted.rule:
         demand(*_rule(wanted.rule))
-    if wanted.kind:
-        _function(connection, "wanted_kinds", lambda kinds: any(is_kind(wanted.kind, kind) for kind in lines_of(kinds)))
-        demand("kinds <> '' AND wanted_kinds(kinds)")
-    if wanted.text or wanted.labels:
-        _function(connection, "wanted_labels", lambda labels: wanted.has_labels(lines_of(labels)))
-        demand("labels <> '' AND wanted_labels(labels)")
-    if wanted.model:
-        _function(connection, "wanted_model", lambda name: wanted.is_model(name, name))
-        demand("(wanted_model(request_model) OR wanted_model(response_model))")
-    sql = f"SELECT id FROM facets WHERE {' AND '.join(where) or '1'}"  # noqa: S608 - made above, of constants
-    return [row[0] for row in connection.execute(sql, values)]
+    asked = [*_asked(wanted)]
+    columns = "".join([f", [{column}]" for names, _ in asked for column in names])
+    rows = connection.execute(f"SELECT id{columns} FROM facets WHERE {' AND '.join(where) or '1'}", values)  # noqa: S608 - of constants
+    if not asked:
+        return [facet for (facet,) in rows]
+    passing: Iterable[tuple[Any, ...]] = rows
+    at = 1
+    for names, ask in asked:
+        passing = _passing(passing, range(at, at + len(names)), _Answers(ask))
+        at += len(names)
+    return [row[0] for row in passing]
 
 
 def user_names(connection: sqlite3.Connection, wanted: RecordFilter) -> list[str]:
@@ -77,19 +78,31 @@ def _rule(rule: str) -> tuple[str, ...]:
     return ("(instr(rules, ?) > 0 OR instr(rules, ?) > 0)", f"\n{rule}\n", f"/{rule}\n")
 
 
-def _function(connection: sqlite3.Connection, name: str, asked: Callable[[str], bool]) -> None:
-    """Let SQLite ask `asked`, which is told each text once."""
-    answers: dict[str, bool] = {}
-
-    def answer(text: str) -> bool:
-        known = answers.get(text)
-        if known is None:
-            known = answers[text] = asked(text)
-        return known
-
-    connection.create_function(name, 1, answer, deterministic=True)
+def _asked(wanted: RecordFilter) -> Iterator[tuple[tuple[str, ...], Callable[[str], bool]]]:
+    """Yield what the filter itself is asked, and of which columns."""
+    if wanted.kind:
+        yield ("kinds",), lambda kinds: any(is_kind(wanted.kind, kind) for kind in lines_of(kinds))
+    if wanted.text or wanted.labels:
+        yield ("labels",), lambda labels: wanted.has_labels(lines_of(labels))
+    if wanted.model:
+        yield ("request_model", "response_model"), lambda name: wanted.is_model(name, name)
 
 
-def in_clause(numbers: Sequence[int]) -> str:
-    """Return numbers for a statement's `IN (…)`; ours, so they need no quoting."""
-    return ",".join(map(str, numbers))
+def _passing(rows: Iterable[tuple[Any, ...]], columns: range, answers: _Answers) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of which one of `columns` passes."""
+    first, last = columns[0], columns[-1]
+    if first == last:
+        return (row for row in rows if answers[row[first]])
+    return (row for row in rows if answers[row[first]] or answers[row[last]])
+
+
+class _Answers(dict[str, bool]):
+    """What was asked once: few texts stand in many facets."""
+
+    def __init__(self, ask: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, text: str) -> bool:
+        answer = self[text] = self._ask(text)
+        return answer

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -25,7 +24,7 @@ from llmcp.stores.sqlite_usage_rollup import hour_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from llmcp.core.usage import UsageQuery, UsageRow
@@ -34,9 +33,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SPANS: Final = {0: "", 13: "hour, ", 10: "hour / 24, ", 7: "hour / 24, "}
 _SUMS: Final = ", ".join(f"sum({name})" for name in MEASURES)
 _FACETS: Final = (
-    "SELECT id, org, app, [user], key_id, provider, operation, request_model, response_model, outcome, rules, labels FROM facets"
+    "SELECT id, org, app, [user], key_id, provider, operation, request_model, response_model, outcome, labels FROM facets"
 )
-_EDGE: Final = "SELECT facet, record FROM records INDEXED BY idx_records_time WHERE time >= ? AND time < ?"
+_EDGE: Final = (
+    "SELECT number, record FROM records INDEXED BY idx_records_time CROSS JOIN grouped USING (facet) WHERE time >= ? AND time < ?"
+)
 _HELD: Final = "SELECT count(*) FROM records INDEXED BY idx_records_time WHERE time >= ? AND time < ?"
 
 
@@ -54,7 +55,6 @@ class _Used(msgspec.Struct, gc=False):
 
 
 _DECODER: Final = msgspec.json.Decoder(_Used)
-_GONE: Final = Facet()
 
 
 class SqliteUsage:
@@ -82,9 +82,8 @@ class _Answering:
         self._connection = connection
         self._query = query
         self._sums = UsageSums(query.by)
-        wanted = query.wanted
-        self._facets = frozenset(matching_facets(connection, wanted)) if narrows(wanted) else None
-        self._known: dict[int, Facet] = {}
+        self._groups: list[tuple[str, ...]] = []
+        self._group()
         self.rounded = False
 
     def answer(self) -> UsageAnswer:
@@ -135,42 +134,45 @@ class _Answering:
         self.rounded = self.rounded or gone
         return gone
 
+    def _group(self) -> None:
+        """Number the rows that there can be, times left out, and tell SQLite which facets belong to which."""
+        wanted, numbers = self._query.wanted, dict[tuple[str, ...], int]()
+        passing = frozenset(matching_facets(self._connection, wanted)) if narrows(wanted) else None
+        rows = [row for row in self._connection.execute(_FACETS) if passing is None or row[0] in passing]
+        names: dict[str, str] = {}
+        if "user" in self._query.by:
+            names = reveal(self._connection, {row[3] for row in rows if row[3]})
+        self._connection.execute("PRAGMA temp_store = MEMORY")
+        self._connection.execute(
+            "CREATE TEMP TABLE grouped (facet INTEGER, number INTEGER, PRIMARY KEY (facet, number)) WITHOUT ROWID"
+        )
+        self._connection.executemany(
+            "INSERT INTO grouped VALUES (?, ?)",
+            (
+                (row[0], numbers.setdefault(keys, len(numbers)))
+                for row in rows
+                for keys in set(self._sums.names(_facet(row[1:], names.get)))
+            ),
+        )
+        self._groups = list(numbers)
+
     def _add_hours(self, first: int | None, end: int | None) -> None:
         where = " AND ".join(condition for condition, asked in (("hour >= ?", first), ("hour < ?", end)) if asked is not None)
         bounds = [bound for bound in (first, end) if bound is not None]
         span = _SPANS[self._sums.span]
-        sql = f"SELECT facet, min(hour), {_SUMS} FROM usage WHERE {where or '1'} GROUP BY {span}facet"  # noqa: S608 - of constants
-        for rows in batched(self._connection.execute(sql, bounds), 4096):
-            self._learn({row[0] for row in rows})
-            for facet, hour, *sums in rows:
-                if self._facets is None or facet in self._facets:
-                    self._sums.add(self._known.get(facet, _GONE), _moment(hour), sums)
+        sql = f"SELECT number, min(hour), {_SUMS} FROM usage CROSS JOIN grouped USING (facet) WHERE {where or '1'} GROUP BY {span}number"  # noqa: S608 - of constants
+        for number, hour, *sums in self._connection.execute(sql, bounds):
+            self._sums.add(self._groups[number], _moment(hour), sums)
 
     def _add_records(self, since: str, until: str) -> None:
-        for rows in batched(self._connection.execute(_EDGE, (since, until)), 4096):
-            self._learn({facet for facet, _ in rows})
-            for facet, record in rows:
-                if self._facets is None or facet in self._facets:
-                    self._sums.add(self._known.get(facet, _GONE), since, _used(record))
-
-    def _learn(self, numbers: Collection[int]) -> None:
-        """Know what the facets say, the persons who are still known by their names."""
-        missing = [number for number in numbers if number not in self._known and (self._facets is None or number in self._facets)]
-        if not missing:
-            return
-        listed = f"{_FACETS} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - of constants
-        rows = self._connection.execute(listed, (f"[{','.join(map(str, missing))}]",)).fetchall()
-        names: dict[str, str] = {}
-        if "user" in self._query.by:
-            names = reveal(self._connection, {row[3] for row in rows if row[3]})
-        for row in rows:
-            self._known[row[0]] = _facet(row[1:], names.get)
+        for number, record in self._connection.execute(_EDGE, (since, until)):
+            self._sums.add(self._groups[number], since, _used(record))
 
 
 def _facet(row: tuple[Any, ...], name: Callable[[str, str], str]) -> Facet:
-    org, app, user, key_id, provider, operation, requested, answering, outcome, rules, labels = row
+    org, app, user, key_id, provider, operation, requested, answering, outcome, labels = row
     return Facet(
-        org, app, name(user, user), key_id, provider, operation, requested, answering, outcome, lines_of(rules), lines_of(labels)
+        org, app, name(user, user), key_id, provider, operation, requested, answering, outcome, lines_of(labels)
     )  # fmt: skip
 
 
