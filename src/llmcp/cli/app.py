@@ -18,7 +18,7 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import app_noun, audit, completion, daemon, demo, env, init, org, policy, provider, token, version
+from llmcp.cli import app_noun, audit, completion, daemon, demo, env, init, key, org, policy, provider, token, version
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag", "key",
+            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag",
             "limits", "config", "inspect", "registry", "ca", "change", "store",
         )
     ),
@@ -67,7 +67,7 @@ app = typer.Typer(
 )
 for module in (init, daemon, env, demo, completion, version):
     module.register(app)
-for noun in (policy, audit, provider, org, app_noun, token):
+for noun in (policy, audit, provider, org, app_noun, token, key):
     app.add_typer(noun.app, cls=Group)
 
 

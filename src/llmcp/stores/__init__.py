@@ -53,6 +53,11 @@ def open_identities(uri: str, home: Path) -> IdentityStore:
     return _open(_IDENTITIES, uri, home)
 
 
+def sqlite_path(uri: str, home: Path) -> Path:
+    """Return the file of the SQLite store that `uri` names. Raises: UsageError."""
+    return _open({"sqlite": _sqlite_path}, uri, home)
+
+
 def _open[Port](backends: Mapping[str, Callable[[str, Path], Port]], uri: str, home: Path) -> Port:
     scheme, colon, rest = (uri or DEFAULT_URI).partition("://")
     backend = backends.get(scheme)
