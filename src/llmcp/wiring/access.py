@@ -9,11 +9,12 @@ Rules:
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from llmcp.engine.access import Access
 from llmcp.errors import LlmcpError
-from llmcp.runtime.changes import Fresh
+from llmcp.runtime.changes import Changes, Fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from llmcp.core.identity import Identity, NotProven, Token
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import BearerVerifier, ChangeLog
+    from llmcp.wiring.jwt import JwtIssuer
+
+
+def watch_access(home: Home, settings: Callable[[], Settings], issuer: JwtIssuer) -> Changes[Access]:
+    """Return what keeps the access snapshot of a home; not started yet. `settings` returns those in force."""
+    loader = AccessLoader(home, settings, CurrentIssuer(issuer.verifier))
+    return Changes(look=loader.look, load=loader.load, refresh_s=loader.refresh_s, monotonic=time.monotonic)
 
 
 class CurrentIssuer:
@@ -49,7 +57,7 @@ class CurrentIssuer:
 
 
 class AccessLoader:
-    """Loads the snapshot, one call at a time. `settings` returns those in force."""
+    """Loads the snapshot, one call at a time."""
 
     def __init__(self, home: Home, settings: Callable[[], Settings], verifier: BearerVerifier) -> None:
         self._home = home

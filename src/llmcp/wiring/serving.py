@@ -31,7 +31,6 @@ from llmcp.core.settings import is_loopback
 from llmcp.engine.access import NOBODY
 from llmcp.engine.exchange import Exchange
 from llmcp.errors import UsageError
-from llmcp.runtime.changes import Changes
 from llmcp.runtime.daemon import Daemon
 from llmcp.runtime.exchange_port import serve_handler
 from llmcp.runtime.gateway import Gateway
@@ -42,7 +41,7 @@ from llmcp.runtime.watcher import Watcher
 from llmcp.stores import open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
-from llmcp.wiring.access import AccessLoader, CurrentIssuer
+from llmcp.wiring.access import watch_access
 from llmcp.wiring.jwt import start as start_issuer
 from llmcp.wiring.last_good import LastGood
 from llmcp.wiring.loading import Loader
@@ -57,6 +56,8 @@ if TYPE_CHECKING:
     from llmcp.config.home import Home
     from llmcp.core.http import RequestHead, Respond
     from llmcp.core.settings import Settings
+    from llmcp.engine.access import Access
+    from llmcp.runtime.changes import Changes
     from llmcp.runtime.exchange_port import ExchangePort
 
 _FIRST_LOAD_S = 5.0
@@ -174,10 +175,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
 
     issuer = start_issuer(settings)
-    access_loader = AccessLoader(home, lambda: loader.settings, CurrentIssuer(issuer.verifier))
-    changes = Changes(
-        look=access_loader.look, load=access_loader.load, refresh_s=access_loader.refresh_s, monotonic=time.monotonic
-    )  # fmt: skip
+    changes = watch_access(home, lambda: loader.settings, issuer)
     decision_id = DecisionIds()
 
     def open_exchange(client_ip: str) -> ExchangePort:
@@ -216,14 +214,9 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
-        store = settings.store or "llmcp.db"
-        problems = [Problem(store, 0, problem) for problem in changes.problems]
-        problems += issuer.problems()
-        kept = recorder.state()
-        if not kept.healthy:
-            problems.append(Problem(store, 0, f"the store takes no records ({kept.last_error}); {kept.pending} wait"))
-        if problems:
-            document["problems"] = [*state.problem_documents(), *map(problem_document, problems)]
+        found = [*_store_problems(settings.store or "llmcp.db", changes, recorder), *issuer.problems()]
+        if found:
+            document["problems"] = [*state.problem_documents(), *map(problem_document, found)]
         return document
 
     app = AdminApp(
@@ -262,6 +255,15 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     changes.stop()
     issuer.stop()
     pool.close()
+
+
+def _store_problems(store: str, changes: Changes[Access], recorder: Recorder) -> list[Problem]:
+    """Return what is wrong with what the store gives and takes."""
+    found = [Problem(store, 0, problem) for problem in changes.problems]
+    kept = recorder.state()
+    if not kept.healthy:
+        found.append(Problem(store, 0, f"the store takes no records ({kept.last_error}); {kept.pending} wait"))
+    return found
 
 
 def banner(state: DaemonState, directories: list[str]) -> str:
