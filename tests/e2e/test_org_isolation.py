@@ -29,6 +29,14 @@ def _read(daemon: Daemon, path: str, key: str) -> Answer:
     return daemon.call("GET", f"/v1/{path}", None, {"authorization": f"Bearer {key}"}, port=port)
 
 
+def _until(holds: Callable[[], bool]) -> None:
+    """Wait for the daemon to see a change: it looks several times a second."""
+    until = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_a_virtual_key_reads_its_own_org_and_no_byte_of_another(make_daemon: Callable[..., Daemon]) -> None:
     """Orgs made by the command line while the daemon runs; a revocation ends the reading within a second."""
     daemon = make_daemon(settings={"CREDENTIALS__BACKEND": "file"})
@@ -42,6 +50,8 @@ def test_a_virtual_key_reads_its_own_org_and_no_byte_of_another(make_daemon: Cal
         daemon.cli("app", "create", f"app-{org}", "--org", org)
         line = ("token", "create", "--org", org, "--app", f"app-{org}", "--user", f"user-{org}", "--json")
         made[org] = json.loads(daemon.cli(*line).stdout)
+    for org in made:
+        _until(lambda org=org: _read(daemon, "orgs", made[org]["token"]).status == 200)
     for mine, other in (("alpha", "bravo"), ("bravo", "alpha")):
         for path in PATHS:
             target = path.format(other=other, other_token=made[other]["id"], decision=decision)
@@ -55,7 +65,4 @@ def test_a_virtual_key_reads_its_own_org_and_no_byte_of_another(make_daemon: Cal
     assert [org["name"] for org in _read(daemon, "orgs", operator).json()["orgs"]] == ["alpha", "bravo", "default"]
     assert _read(daemon, f"records/{decision}", operator).json()["decision_id"] == decision
     daemon.cli("token", "revoke", made["alpha"]["id"])
-    until = time.monotonic() + 5
-    while _read(daemon, "orgs", made["alpha"]["token"]).status != 401:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    _until(lambda: _read(daemon, "orgs", made["alpha"]["token"]).status == 401)
