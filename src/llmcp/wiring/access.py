@@ -5,6 +5,7 @@ Rules:
 2. A secret store that cannot be opened keeps no revocation from acting: the pepper never changes, and credentials keep their last
    good values.
 3. Where nothing was ever stored, no secret is asked for.
+4. The stores are opened (and checked, and migrated) once, before the recorder opens its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from llmcp.control.credential_sources import Snapshot, resolve_all
 from llmcp.engine.access import Access
 from llmcp.errors import LlmcpError
 from llmcp.runtime.changes import Changes, Fresh
@@ -19,13 +21,12 @@ from llmcp.runtime.changes import Changes, Fresh
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from pathlib import Path
 
     from llmcp.config.home import Home
-    from llmcp.control.credential_sources import Snapshot
-    from llmcp.core.identity import Identity, NotProven, Token
+    from llmcp.core.credentials import Credential
+    from llmcp.core.identity import Identity, NotProven
     from llmcp.core.settings import Settings
-    from llmcp.ports.stores import BearerVerifier, ChangeLog
+    from llmcp.ports.stores import BearerVerifier, ChangeLog, CredentialStore, IdentityStore, SecretStore
     from llmcp.wiring.jwt import JwtIssuer
 
 
@@ -60,13 +61,20 @@ class AccessLoader:
     """Loads the snapshot, one call at a time."""
 
     def __init__(self, home: Home, settings: Callable[[], Settings], verifier: BearerVerifier) -> None:
+        from llmcp.stores.sqlite_credentials import SqliteCredentials
+        from llmcp.stores.sqlite_watch import ChangeWatch
+        from llmcp.wiring.credentials import store_path
+        from llmcp.wiring.identities import identities
+
         self._home = home
         self._settings = settings
         self._verifier = verifier
-        self._path = store_path(home, settings())
-        self._changes: ChangeLog = open_watch(self._path)
+        path = store_path(home, settings())
+        self._identities: IdentityStore = identities(home, settings())
+        self._entries: CredentialStore = SqliteCredentials(path)
+        self._changes: ChangeLog = ChangeWatch(path)
         self._pepper = b""
-        self._last: Snapshot | None = None
+        self._last: tuple[Credential, ...] = ()
 
     def look(self) -> object:
         """Return what tells one state of affairs from another. Raises: UnreachableError."""
@@ -75,52 +83,35 @@ class AccessLoader:
     def load(self) -> Fresh[Access]:
         """Read everything. Raises: LlmcpError where the directory or the entries cannot be read."""
         from llmcp.control.tokens import load_directory
-        from llmcp.stores.sqlite_credentials import SqliteCredentials
-        from llmcp.wiring.credentials import snapshot
-        from llmcp.wiring.identities import identities
+        from llmcp.wiring.credentials import open_secrets, sources
 
         settings = self._settings()
-        store = identities(self._home, settings)
-        pepper, problems = self._find_pepper(store.tokens())
-        directory = load_directory(store, pepper)
-        entries = SqliteCredentials(self._path).entries()
-        found = self._last = snapshot(self._home, settings, self._path, self._last)
+        secrets = open_secrets(self._home, settings)
+        pepper, problems = self._find_pepper(secrets, len(self._identities.tokens()))
+        directory = load_directory(self._identities, pepper)
+        entries = self._entries.entries()
+        found = resolve_all(entries, secrets, sources(settings.credentials), self._last) if entries else Snapshot()
+        self._last = found.credentials
         held = {credential.entry.id for credential in found.credentials}
-        access = Access(
-            directory, found.credentials, self._verifier, unavailable=[entry for entry in entries if entry.id not in held]
-        )
+        lost = [entry for entry in entries if entry.id not in held]
+        access = Access(directory, found.credentials, self._verifier, unavailable=lost)
         return Fresh(access, (*problems, *found.problems, *access.problems), outside=found.outside)
 
     def refresh_s(self) -> float:
         """Return how often sources outside are asked again."""
         return self._settings().credentials.refresh_s
 
-    def _find_pepper(self, tokens: tuple[Token, ...]) -> tuple[bytes, tuple[str, ...]]:
+    def _find_pepper(self, secrets: SecretStore, tokens: int) -> tuple[bytes, tuple[str, ...]]:
         """Return the pepper and what is wrong with it. The last one is kept where it cannot be read any more."""
         from llmcp.control.pepper import lost, read_pepper
-        from llmcp.wiring.identities import secrets
 
         if not tokens or self._pepper:
             return self._pepper, ()
         try:
-            self._pepper = read_pepper(secrets(self._home, self._settings()))
+            self._pepper = read_pepper(secrets)
+            if self._pepper:
+                return self._pepper, ()
+            wrong: LlmcpError = lost(tokens)
         except LlmcpError as error:
-            return b"", (f"no virtual key can be checked, all get 401 ({error.what}: {error.why})",)
-        if not self._pepper:
-            missing = lost(len(tokens))
-            return b"", (f"{missing.what}: {missing.why}",)
-        return self._pepper, ()
-
-
-def store_path(home: Home, settings: Settings) -> Path:
-    """Return the file of the store. Raises: UsageError."""
-    from llmcp.wiring.credentials import store_path as found
-
-    return found(home, settings)
-
-
-def open_watch(path: Path) -> ChangeLog:
-    """Return what tells that the store was changed."""
-    from llmcp.stores.sqlite_watch import ChangeWatch
-
-    return ChangeWatch(path)
+            wrong = error
+        return b"", (f"no virtual key can be checked, all get 401 ({wrong.what}: {wrong.why})",)

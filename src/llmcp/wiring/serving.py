@@ -169,14 +169,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
+    loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
+    issuer = start_issuer(settings)
+    changes = watch_access(home, lambda: loader.settings, issuer)
     records = open_audit_log(settings.store, home.data)
     recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
-    loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
     registry = Registry()
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
 
-    issuer = start_issuer(settings)
-    changes = watch_access(home, lambda: loader.settings, issuer)
     decision_id = DecisionIds()
 
     def open_exchange(client_ip: str) -> ExchangePort:
