@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import ConflictError, LlmcpError, UnreachableError, UsageError
+from llmcp.stores.sqlite_header import HEADER_BYTES, read_header
 from llmcp.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
 if TYPE_CHECKING:
@@ -143,9 +144,8 @@ def _make_private(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     """Refuse what the first 100 bytes already tell (https://www.sqlite.org/fileformat2.html section 1.3)."""
-    with path.open("rb") as file:
-        header = file.read(100)
-    if not header.startswith(_MAGIC) or len(header) < 100:  # noqa: PLR2004 - the header's length
+    header = read_header(path)
+    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
         raise _corrupt(path, "its header is not SQLite's")
     _refuse_others(path, owner=int.from_bytes(header[68:72]), version=int.from_bytes(header[60:64]))
 
