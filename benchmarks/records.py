@@ -2,7 +2,7 @@
 
 Rules:
 1. The mix: 200 orgs, 2,000 tokens with users and addresses, 10 models, labels on a third of the records, rules on a tenth,
-   findings on a twentieth. It is the same for every round, and made before the clock starts.
+   findings on a twentieth, sessions of half a minute. It is the same for every round, and made before the clock starts.
 2. Bare is what SQLite can do: the same records' bytes into a table of two columns, same batches, same settings of the file.
 3. Bare and whole take turns; figures are the medians of the rounds. CPU time is what the kernel charged the thread that writes.
 4. A target that is missed is marked, never left out.
@@ -77,7 +77,7 @@ def _record(number: int, chosen: random.Random) -> DecisionRecord:
         operation="chat",
         outcome="denied" if denied else "allowed",
         agent="claude-code/2.1",
-        session=f"{chosen.getrandbits(64):016x}",
+        session=f"{token * 0x9E3779B97F4A7C15 % 2**64:016x}{number // 50_000:08x}",
         revision="sha256:" + "5e" * 32,
         labels={"team": f"team-{token % 20}", "env": "prod"} if token % 3 == 0 else {},
         rules=(RULES[token % 20],) if denied else (),
