@@ -28,7 +28,7 @@ def exported(records: Iterable[bytes], form: ExportFormat, stream: str = "decisi
 @given(st.lists(DECISIONS | CONTROLS, max_size=5))
 @settings(max_examples=50)
 def test_jsonl_is_the_records_byte_for_byte(records: list[bytes]) -> None:
-    """So that what was exported can be held against the tree."""
+    """As the log yields them."""
     assert exported(records, ExportFormat.JSONL) == b"".join(record + b"\n" for record in records)
 
 
