@@ -176,7 +176,10 @@ def measure(path: Path, rows: int, repeats: int) -> None:
     for by in (("model",), ("org", "outcome"), ("day",)):
         begin, spent = time.perf_counter(), time.process_time()
         count = len(list(SqliteUsage(path).rows(UsageQuery(by, RecordFilter(since=timestamp(BEGIN + timedelta(hours=7.5)))))))
-        print(f"{f'usage by {",".join(by)}, 30 days':40}{count:6}{(time.perf_counter() - begin) * 1e3:10.1f}{(time.process_time() - spent) * 1e3:27.1f}", flush=True)
+        print(
+            f"{f'usage by {",".join(by)}, 30 days':40}{count:6}{(time.perf_counter() - begin) * 1e3:10.1f}{(time.process_time() - spent) * 1e3:27.1f}",
+            flush=True,
+        )
 
 
 def main() -> None:
