@@ -17,6 +17,7 @@ from llmcp.core.record_filter import RecordPage
 from llmcp.core.records import Stream
 from llmcp.stores.sqlite_append import Appender, last_seq
 from llmcp.stores.sqlite_control_query import find_control
+from llmcp.stores.sqlite_erase import erase_person
 from llmcp.stores.sqlite_file import connect, prepare, translated
 from llmcp.stores.sqlite_follow import SqliteFollower
 from llmcp.stores.sqlite_persons import revealed, revealed_control
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from llmcp.core.control_records import ControlRecord
+    from llmcp.core.erasure import Erased
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
 
@@ -86,6 +89,10 @@ class SqliteAuditLog:
         with self._reading() as connection:
             found = connection.execute("SELECT record FROM records WHERE seq = ?", (seq,)).fetchone()
         return found[0] if found else None
+
+    def erase_person(self, org: str | None, value: str, record: ControlRecord) -> Erased:
+        """Forget `value` in one org, or in all; `record` is what stays of it. Raises: NotFoundError where it is not known."""
+        return erase_person(self.path, org, value, record)
 
     def last_seq(self) -> int:
         """Return the newest record's `seq`, 0 where there never was one."""
