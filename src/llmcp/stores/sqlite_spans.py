@@ -48,6 +48,12 @@ def note_sessions(connection: sqlite3.Connection, first: int, records: Iterable[
         write_rows(connection, "INSERT INTO record_sessions", 2, values)
 
 
+def forget_spans(connection: sqlite3.Connection, size: int) -> None:
+    """Forget where rows up to `size` lie, which are being pruned: also what the sessions of theirs were called."""
+    connection.execute("DELETE FROM record_sessions WHERE seq <= ?", (size,))
+    connection.execute("DELETE FROM record_spans WHERE last <= ?", (size,))
+
+
 def bounds_of(connection: sqlite3.Connection, since: str, until: str) -> tuple[int, int]:
     """Return the first and last `seq` between which all rows of the time lie; the first is the greater where there are none."""
     return _first(connection, since) if since else 0, _last(connection, until) if until else LAST_SEQ

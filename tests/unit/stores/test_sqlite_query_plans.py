@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from llmcp.stores import sqlite_seek
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_file import connect
 from llmcp.stores.sqlite_query import find_page
-from llmcp.stores.sqlite_spans import bounds_of
+from llmcp.stores.sqlite_spans import bounds_of, forget_spans
 
 ROWS = 50_000
 RARE = (Rule("deny", "seldom", "enforce", "rare"),)
@@ -157,3 +158,18 @@ def test_a_page_does_not_look_at_what_lies_before_it(log: SqliteAuditLog) -> Non
             find_page(connection, wanted)
             counts.append(steps * 100)
     assert max(counts) < ROWS * 5  # a scan of all rows takes more than ten steps a row
+
+
+def test_what_is_pruned_leaves_no_session_and_no_span_behind(tmp_path: Path) -> None:
+    """A session's name goes with its records; what is left is still found."""
+    log = SqliteAuditLog(tmp_path / "llmcp.db")
+    log.append([record(session="gone", time=f"2026-01-01T0{hour}:00:00.000000Z") for hour in range(3)])
+    log.append([record(session="kept", time=f"2026-01-01T0{hour}:00:00.000000Z") for hour in range(3, 6)])
+    with closing(connect(log.path)) as connection:
+        connection.execute("DELETE FROM records WHERE seq <= 3")
+        forget_spans(connection, 3)
+        assert connection.execute("SELECT DISTINCT session FROM record_sessions").fetchall() == [("kept",)]
+        assert connection.execute("SELECT count(*) FROM record_spans").fetchone() == (3,)
+        wanted = RecordFilter(since="2026-01-01T01:00:00.000000Z", until="2026-01-01T05:00:00.000000Z", limit=9)
+        assert find_page(connection, wanted).seqs == [4, 5]
+    log.close()
