@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmcp.core.record_filter import rule_names
 from llmcp.core.records import settled
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_file import connect, prepare, translated
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class SqliteAuditLog:
             connection = self._writer = connect(self.path)
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection, self.path)
             last = _last_seq(connection)
             _insert(connection, records, last + 1)
             connection.execute("COMMIT")

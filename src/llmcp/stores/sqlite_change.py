@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from llmcp.core.control_records import canonical
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_file import connect, translated
 from llmcp.stores.sqlite_tree import append_leaves
 
@@ -33,6 +34,7 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection, path)
             yield connection
             append_control(connection, record)
             connection.execute("COMMIT")
