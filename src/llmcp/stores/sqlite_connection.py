@@ -56,7 +56,7 @@ def translated(path: Path) -> Iterator[None]:
         raise corrupt(path, "a name in its schema is not text") from error
 
 
-def check_version(connection: sqlite3.Connection, path: Path) -> None:
+def check_version(connection: sqlite3.Connection) -> None:
     """Refuse to write to a store that somebody led to another schema since it was opened. Asked in each write transaction.
 
     Raises: UnreachableError (`store-migrated`): the recorder keeps its records and tries again.
@@ -64,7 +64,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != sqlite_schema.SCHEMA_VERSION:
         raise UnreachableError(
-            f"the store `{path.name}` was brought to another schema",
+            "the store was brought to another schema",
             why=f"its schema is {version} now, this process writes {sqlite_schema.SCHEMA_VERSION}",
             fix="stop this process and start the llmcp that fits the store",
             code="store-migrated",

@@ -14,6 +14,7 @@ import msgspec
 
 from llmcp.core.record_filter import rule_names
 from llmcp.core.records import parse
+from llmcp.errors import ConflictError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,7 +25,7 @@ _ROWS: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """One step back. Raises: msgspec.DecodeError where a record cannot be read."""
+    """One step back. Raises: what `UNREADABLE` names where a record cannot be read, ConflictError where there is no way."""
 
     take: Callable[[sqlite3.Connection], None]
     loses: tuple[str, ...]
@@ -61,7 +62,13 @@ _TABLES_OF_1: Final = (
 
 def _from_2(connection: sqlite3.Connection) -> None:
     """Leave the records, in the columns of schema 1, and nothing else."""
-    connection.execute("PRAGMA defer_foreign_keys = ON")
+    if connection.execute("SELECT 1 FROM pruned").fetchone():
+        raise ConflictError(
+            "a store whose first records were pruned cannot go back to schema 1",
+            why="it could never be upgraded again: its tree would begin in the middle",
+            fix="keep this version, or restore a backup from before",
+            code="store-pruned",
+        )
     objects = connection.execute(
         "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL ORDER BY type = 'table', name"
     ).fetchall()
