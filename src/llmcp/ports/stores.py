@@ -176,5 +176,8 @@ class StoreKeeper(Protocol):
     def restore(self, source: Path, record: ControlRecord) -> Restored:
         """Put a copy of `source` in the store's place, `record` its newest change. Raises: NotFoundError, UsageError besides."""
 
+    def note(self, record: ControlRecord) -> None:
+        """Add a control record of a change that was made elsewhere (a settings file, a backup). Opens the store."""
+
     def check(self, *, quick: bool) -> tuple[StoreFacts, list[str]]:
         """Return what the store is and what is wrong with it. Raises: NotFoundError where there is none."""

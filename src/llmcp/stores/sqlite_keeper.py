@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_backup import backup, fresh_name, stamp
+from llmcp.stores.sqlite_change import change
 from llmcp.stores.sqlite_check import look
 from llmcp.stores.sqlite_file import prepare
 from llmcp.stores.sqlite_migrate import losses, migrate_to, version_of
@@ -57,6 +58,12 @@ class SqliteKeeper:
     def restore(self, source: Path, record: ControlRecord) -> Restored:
         """Put a backup in the store's place."""
         return restore(self.path, source, record)
+
+    def note(self, record: ControlRecord) -> None:
+        """Add a control record."""
+        prepare(self.path)
+        with change(self.path, record):
+            pass
 
     def check(self, *, quick: bool) -> tuple[StoreFacts, list[str]]:
         """Look at the store without changing it."""

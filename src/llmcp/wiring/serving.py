@@ -4,7 +4,7 @@ Rules:
 1. The home's lock is taken before anything is written; settings that do not load end the start with exit code 2.
 2. An address other than loopback needs `--insecure` in this version: keys of our own and TLS are not built.
 3. `run/daemon.json` stands only while the daemon listens; the token beside it is fresh at every start.
-4. A request that cannot be recorded (queue full, `when_full: refuse`) or decided (no revision) is refused with 503.
+4. A request that cannot be recorded (the store refuses, `when_full: refuse`) or decided (no revision) is refused with 503.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ from llmcp.runtime.recorder import Recorder
 from llmcp.runtime.state import DaemonState
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
-from llmcp.stores import open_audit_log
+from llmcp.stores import keeper, open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.last_good import LastGood
 from llmcp.wiring.loading import Loader
+from llmcp.wiring.lost_records import LostRecords
 from llmcp.wiring.parts import Listener, RecorderPart
+from llmcp.wiring.operator import control_id
 from llmcp.wiring.settings import Flag, read_settings
 from llmcp.wiring.settling import Settler
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from llmcp.core.http import RequestHead, Respond
     from llmcp.core.settings import Settings
     from llmcp.runtime.exchange_port import ExchangePort
+    from llmcp.runtime.recorder import Lost, RecorderState
 
 _RANDOM_DIGITS = 20
 _RANDOM_BLOCK = 200 * _RANDOM_DIGITS // 2
@@ -158,7 +161,11 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
     records = open_audit_log(settings.store, home.data)
-    recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
+    lost_records = LostRecords(keeper(settings.store, home.data), home, now=clock.now, new_id=control_id)
+    recorder = Recorder(
+        records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full,
+        report_lost=lost_records.report,
+    )  # fmt: skip
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
     registry = Registry()
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
@@ -197,9 +204,9 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
-        kept = recorder.state()
-        if not kept.healthy:
-            message = f"the store takes no records ({kept.last_error}); {kept.pending} wait"
+        kept, lost = recorder.state(), recorder.lost()
+        if not kept.healthy or lost is not None:
+            message = store_problem(kept, lost)
             document["problems"] = [
                 *state.problem_documents(),
                 {"file": settings.store or "llmcp.db", "line": 0, "message": message},
@@ -232,13 +239,20 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     await daemon.run(
         (
             Listener("gateway", gateway, listen.host, listen.port, state),
-            RecorderPart(recorder, records),
+            RecorderPart(recorder, records, lost_records),
             Listener("admin", admin, listen.host, listen.admin_port, state),
         ),
         watcher,
         ready,
     )
     pool.close()
+
+
+def store_problem(kept: RecorderState, lost: Lost | None) -> str:
+    """Return what is wrong with the store, as `status` says it."""
+    refuses = f"the store takes no records ({kept.last_error}); {kept.pending} wait" if not kept.healthy else ""
+    gone = f"{lost.count} records since {lost.first} are lost" if lost is not None else ""
+    return "; ".join(part for part in (refuses, gone) if part)
 
 
 def banner(state: DaemonState, directories: list[str]) -> str:
