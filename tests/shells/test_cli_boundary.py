@@ -16,7 +16,6 @@ HEAVY = (
 )  # fmt: skip
 NOT_BUILT = (
     "run",
-    "doctor",
     "top",
     "usage",
     "flag",
@@ -25,7 +24,6 @@ NOT_BUILT = (
     "org",
     "limits",
     "ca",
-    "store",
     "trust",
     "kill",
     "uninstall",

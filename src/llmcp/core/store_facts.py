@@ -30,9 +30,11 @@ class Migrated:
 class Restored:
     """A backup stands in the store's place. `set_aside` is where the store before lies, '' where there was none.
 
-    `from_schema` is the backup's; where it is older the restored copy was upgraded.
+    `from_schema` is the backup's; where it is older the restored copy was upgraded. `before` is what was set aside, where it
+    could be read.
     """
 
     facts: StoreFacts
     set_aside: str
     from_schema: int
+    before: StoreFacts | None = None

@@ -65,7 +65,7 @@ class RecorderState:
 class Recorder:
     """Batches records into an `AuditLog`. `monotonic` is a clock in seconds; `start` begins, `stop` ends the thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is told once, at the start
         self,
         log: AuditLog,
         monotonic: Callable[[], float],

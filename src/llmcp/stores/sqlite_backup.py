@@ -19,7 +19,7 @@ from dataclasses import replace as changed
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import ConflictError, UnreachableError
-from llmcp.stores.sqlite_check import check_header, check_owner, damage, facts, row_counts, size, unreadable
+from llmcp.stores.sqlite_check import check_header, check_owner, damage, facts, row_counts, size
 from llmcp.stores.sqlite_connection import connect, connect_frozen, corrupt, translated
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ def backup(path: Path, target: Path, *, replace: bool = False, progress: Progres
             made = _verify(partial, path, counts)
         _settle(partial, target)
     except OSError as error:
-        raise unreadable(target, error) from error
+        why = error.strerror or type(error).__name__
+        raise UnreachableError(
+            f"the backup {target} cannot be written", why=why, fix="name a directory that is there and yours", code="not-written"
+        ) from error
     finally:
         for leftover in ("", "-journal", "-wal", "-shm"):
             partial.with_name(partial.name + leftover).unlink(missing_ok=True)

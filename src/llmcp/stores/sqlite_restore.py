@@ -21,7 +21,7 @@ from llmcp.errors import ConflictError, LlmcpError, UnreachableError
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_backup import fresh_name, need_room, stamp, sync
 from llmcp.stores.sqlite_change import change
-from llmcp.stores.sqlite_check import check_backup, check_header, check_owner, facts, unreadable
+from llmcp.stores.sqlite_check import check_backup, check_header, check_owner, facts, look, unreadable
 from llmcp.stores.sqlite_connection import connect, connect_frozen, translated
 from llmcp.stores.sqlite_file import prepare
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmcp.core.control_records import ControlRecord
+    from llmcp.core.store_facts import StoreFacts
 
 _PARTS = ("", "-wal", "-shm", "-journal")
 
@@ -39,6 +40,7 @@ def restore(path: Path, source: Path, record: ControlRecord) -> Restored:
     Raises: what `sqlite_check.check_backup` does; UnreachableError where there is no room or somebody uses the store.
     """
     found = check_backup(source)
+    before = _facts_of(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists() and path.samefile(source):
@@ -57,7 +59,7 @@ def restore(path: Path, source: Path, record: ControlRecord) -> Restored:
     except OSError as error:
         raise unreadable(path, error) from error
     with translated(path), closing(connect_frozen(path)) as connection:
-        return Restored(facts(connection, path), str(aside) if aside else "", found.schema)
+        return Restored(facts(connection, path), str(aside) if aside else "", found.schema, before)
 
 
 def _copy(source: Path, copy: Path) -> None:
@@ -119,6 +121,12 @@ def _set_aside(path: Path) -> Path | None:
     for part in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + part).unlink(missing_ok=True)
     return aside
+
+
+def _facts_of(path: Path) -> StoreFacts | None:
+    with suppress(LlmcpError):
+        return look(path)[0]
+    return None
 
 
 def _is_ours(path: Path) -> bool:

@@ -41,8 +41,8 @@ from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.last_good import LastGood
 from llmcp.wiring.loading import Loader
 from llmcp.wiring.lost_records import LostRecords
-from llmcp.wiring.parts import Listener, RecorderPart
 from llmcp.wiring.operator import control_id
+from llmcp.wiring.parts import Listener, RecorderPart
 from llmcp.wiring.settings import Flag, read_settings
 from llmcp.wiring.settling import Settler
 

@@ -105,7 +105,24 @@ def _first_version(path: Path, count: int) -> list[bytes]:
     rows = []
     for seq in range(1, count + 1):
         item = record(app="a", user="u", seq=seq, session="x" * 300)
-        rows.append((seq, item.id, item.time, item.stream, item.decision_id, item.org, item.app, item.user, "", "", item.outcome, "", "", canonical(item)))
+        rows.append(
+            (
+                seq,
+                item.id,
+                item.time,
+                item.stream,
+                item.decision_id,
+                item.org,
+                item.app,
+                item.user,
+                "",
+                "",
+                item.outcome,
+                "",
+                "",
+                canonical(item),
+            )
+        )
     with closing(sqlite3.connect(path)) as connection:
         sqlite_schema.MIGRATIONS[0](Database(connection, execute_plugins=False))
         connection.executemany(OLD_INSERT, rows)
@@ -117,7 +134,7 @@ def _first_version(path: Path, count: int) -> list[bytes]:
     return [row[-1] for row in rows]
 
 
-OLD_INSERT = f"INSERT INTO records VALUES ({','.join('?' * 14)})"
+OLD_INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 """What the released first version says for each record."""
 
 
