@@ -18,7 +18,7 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import audit, completion, daemon, demo, env, init, policy, provider, store, version
+from llmcp.cli import audit, completion, config, daemon, demo, env, init, policy, provider, store, version
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -29,12 +29,13 @@ NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
             "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag", "key", "token", "org",
-            "app", "limits", "config", "inspect", "registry", "ca", "change",
+            "app", "limits", "inspect", "registry", "ca", "change",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
     "audit": frozenset(("stats", "export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
     "provider": frozenset(),
+    "config": frozenset(("history", "rollback")),
 }  # fmt: skip
 
 
@@ -67,7 +68,7 @@ app = typer.Typer(
 )
 for module in (init, daemon, env, demo, completion, version):
     module.register(app)
-for noun in (policy, audit, provider, store):
+for noun in (policy, audit, provider, store, config):
     app.add_typer(noun.app, cls=Group)
 
 
