@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmcp.core import records
+from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, Facts, Finding, GenAi, Rule, WouldBe, canonical, parse
+from llmcp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from llmcp.ports.stores import AuditLog
@@ -47,6 +50,7 @@ RECORDS = st.builds(
     operation=NAMES,
     rules=RULES.map(tuple),
     key_id=NAMES,
+    session=st.sampled_from(["", "s-1", "s-2"]),
     labels=st.dictionaries(st.sampled_from(["team", "tier"]), NAMES),
     findings=st.lists(
         st.builds(Finding, st.just("none"), st.just(1), st.sampled_from(["pii.email", "pii.iban"])), max_size=2
@@ -67,6 +71,14 @@ FILTERS = st.builds(
     rule=st.sampled_from(["", "", "r1", "a/r2", "/r1"]),
     operation=NAMES,
     provider=NAMES,
+    key_id=NAMES,
+    session=st.sampled_from(["", "", "s-1"]),
+    kind=st.sampled_from(["", "", "pii.*", "PII.email", "pii", "p"]),
+    labels=st.sampled_from([(), (), ("team",), ("team=a",), ("tier=b", "team=a"), ("te",)]),
+    text=st.sampled_from(["", "", "TEAM=a", "=b", "tier"]),
+    action=st.sampled_from(["", "", "llm.*", "x"]),
+    actor=st.sampled_from(["", "", "", "a"]),
+    before_seq=st.sampled_from([0, 0, 0, 5]),
     limit=st.sampled_from([0, 1, 3]),
     after_seq=st.sampled_from([-1, -1, 0, 2]),
 )
@@ -112,6 +124,21 @@ class AuditLogContract:
         assert log.get(given[0].id) == canonical(given[0])
         assert [parse(data).seq for data in log.query(RecordFilter(user="zoë@x", org="a"))] == [1, 2]
 
+    def test_an_erased_person_is_known_by_reference_only(self, log: AuditLog) -> None:
+        """In the org that was named; who is met again gets a new reference, and no leaf changes."""
+        log.append([record(org="a", user="ada"), record(org="b", user="ada")])
+        before = [log.leaf(1), log.leaf(2)]
+        erasure = ControlRecord(action="person.erase", actor="daemon", id="erasure", time=record().time)
+        erased = log.erase_person("a", "ada", erasure)
+        log.append([record(org="a", user="ada")])
+        assert erased.references == (parse(before[0] or b"").user,)
+        assert [log.leaf(1), log.leaf(2)] == before
+        assert parse(log.leaf(3) or b"").user not in erased.references
+        assert [parse(data).user for data in log.query(RecordFilter())] == [*erased.references, "ada", "ada"]
+        assert erasure.target == erased.references[0]
+        with pytest.raises(NotFoundError):
+            log.erase_person(None, "eve", erasure)
+
     def test_a_record_that_is_no_decisions_own_is_refused(self, log: AuditLog) -> None:
         """It would be found under another name than its own; what is right beside it is not written either."""
         for bad in (record(id="other", decision_id="dec-2"), record(stream="control")):
@@ -149,6 +176,25 @@ class AuditLogContract:
         if wanted.limit:
             passing = passing[: wanted.limit] if wanted.after_seq >= 0 else passing[-wanted.limit :]
         assert [parse(data) for data in log.query(wanted)] == passing
+
+    @settings(max_examples=50, deadline=None, suppress_health_check=SHARED)
+    @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS, size=st.integers(1, 4), forward=st.booleans())
+    def test_pages_put_together_are_the_whole_answer(
+        self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter, size: int, forward: bool
+    ) -> None:
+        """Each record once, whichever end they begin at; every page is newest last."""
+        log.append(batch)
+        whole = list(log.query(replace(wanted, limit=0, after_seq=-1)))
+        wanted = replace(wanted, limit=size, after_seq=0 if forward else -1)
+        pages: list[list[bytes]] = []
+        while True:
+            page = log.page(wanted)
+            pages.append(list(page.records))
+            if page.next_seq < 0:
+                break
+            assert len(pages[-1]) == size
+            wanted = replace(wanted, **{"after_seq" if forward else "before_seq": page.next_seq})
+        assert [data for page in (pages if forward else pages[::-1]) for data in page] == whole
 
     def test_a_decision_is_found_by_its_id_and_nothing_else_is(self, log: AuditLog) -> None:
         """It is the record's id."""

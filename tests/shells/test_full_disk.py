@@ -131,14 +131,15 @@ def test_a_file_that_may_not_grow_is_a_store_that_refuses(tmp_path: Path) -> Non
 def test_a_backup_that_does_not_fit_is_refused_and_leaves_nothing(disk: Path, tmp_path: Path) -> None:
     """On the full disk itself and on another one."""
     log = SqliteAuditLog(disk / "llmcp.db")
-    log.append([record(session="x" * 2000) for _ in range(900)])
+    log.append([record(session="x" * 2000) for _ in range(300)])
     log.close()
+    (disk / "filler").write_bytes(b"x" * 2_500_000)
     keeper = SqliteKeeper(log.path)
     with pytest.raises(UnreachableError) as caught:
         keeper.backup(disk / "one.bak")
     assert caught.value.code == "store-full"
     assert not list(disk.glob("*one*")) + list(disk.glob(".*"))
-    assert keeper.backup(tmp_path / "one.bak").records == 900
+    assert keeper.backup(tmp_path / "one.bak").records == 300
 
 
 @pytest.fixture

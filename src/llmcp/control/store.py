@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from llmcp.core.control_records import ControlRecord
+    from llmcp.control.change import Change
     from llmcp.core.store_facts import Restored, StoreFacts
     from llmcp.ports.stores import StoreKeeper
 
@@ -47,9 +47,7 @@ def plan(keeper: StoreKeeper, to: int | None) -> Plan:
     return Plan(before, after, keeper.losses(after))
 
 
-def migrate(
-    keeper: StoreKeeper, planned: Plan, *, agreed: bool, keep: bool, record: Callable[[dict[str, str]], ControlRecord]
-) -> Migrated:
+def migrate(keeper: StoreKeeper, planned: Plan, *, agreed: bool, keep: bool, change: Change) -> Migrated:
     """Do what was planned. Raises: UsageError where something would be lost and nobody `agreed`."""
     if planned.before == planned.after:
         return Migrated(planned.before, planned.after)
@@ -62,7 +60,7 @@ def migrate(
         )
     done = keeper.migrate(planned.after, keep=keep)
     if done.after >= _WITH_CONTROL and done.before != done.after:
-        keeper.note(record({"from": str(done.before), "to": str(done.after)}))
+        keeper.note(change.record("store.migrate", keeper.path.name, before=str(done.before), after=str(done.after)))
     return done
 
 
@@ -78,6 +76,6 @@ def backup(
     return keeper.backup(name, replace=replace, progress=progress)
 
 
-def restore(keeper: StoreKeeper, source: Path, record: Callable[[dict[str, str]], ControlRecord]) -> Restored:
+def restore(keeper: StoreKeeper, source: Path, change: Change) -> Restored:
     """Put the backup `source` in the store's place. The caller holds the home."""
-    return keeper.restore(source, record({"file": source.name}))
+    return keeper.restore(source, change.record("store.restore", keeper.path.name, file=source.name))

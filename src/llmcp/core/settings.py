@@ -152,6 +152,8 @@ class RecordSettings(BaseModel):
         default="refuse",
         description="`refuse` new requests with 503, or `serve` them without records and count what is lost (`drop` is its old name).",
     )
+    allow_full: bool = Field(default=False, description="Let `record: {bodies: full}` keep whole bodies, encrypted.")
+    body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
 
     @field_validator("when_full", mode="before")
     @classmethod

@@ -9,8 +9,10 @@ Rules:
    records are lost and counted.
 5. A record that cannot be written for its own sake (a bug in whoever built it) is set aside and counted; it stops no other.
 6. When the store begins to refuse, and when it takes records again, the log says so, once each.
-7. When the store takes records again, what was lost meanwhile is handed to `report_lost`, so that the ledger itself can say it.
-8. `flush` returns when all that was submitted before is committed; `stop` does so and ends the thread.
+7. Bodies that a record is to keep are sealed and stored by the thread, before the record that names them; what waits is bounded
+   by `_KEPT_BYTES`, past which no new request is taken.
+8. When the store takes records again, what was lost meanwhile is handed to `report_lost`, so that the ledger itself can say it.
+9. `flush` returns when all that was submitted before is committed; `stop` does so and ends the thread.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ from llmcp.errors import LlmcpError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmcp.core.bodies import Kept
     from llmcp.core.records import DecisionRecord
-    from llmcp.ports.stores import AuditLog
+    from llmcp.ports.stores import AuditLog, BodyStore
 
 log = logging.getLogger("llmcp.recorder")
 
 _BATCH: Final = 512
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
+_KEPT_BYTES: Final = 256 * 1024 * 1024
 _GRACE_S: Final = 1.0
 """How long a store may refuse before new requests are: a lock that somebody holds for a moment is no outage."""
 
@@ -73,9 +77,14 @@ class Recorder:
         capacity: int = 65536,
         when_full: Literal["refuse", "serve"] = "refuse",
         linger_s: float = 0.08,
+        bodies: BodyStore | None = None,
         grace_s: float = _GRACE_S,
         report_lost: Callable[[Lost], None] | None = None,
     ) -> None:
+        self._bodies = bodies
+        self._kept: dict[str, Kept] = {}
+        self._kept_bytes = 0
+        self._kept_lock = threading.Lock()
         self._log = log
         self._monotonic = monotonic
         self._capacity = capacity
@@ -106,11 +115,15 @@ class Recorder:
         """Begin writing. What was submitted before is not lost."""
         self._thread.start()
 
-    def submit(self, record: DecisionRecord) -> bool:
+    def submit(self, record: DecisionRecord, kept: Kept | None = None) -> bool:
         """Queue `record`; False where it had to be dropped. Called from one thread, the event loop's."""
         if len(self._queue) >= self._hard_limit or self._stopping:
             self._lose(record)
             return False
+        if kept is not None and self._bodies is not None:
+            with self._kept_lock:
+                self._kept[record.id] = kept
+                self._kept_bytes += kept.size()
         self._queue.append(record)
         self._taken += 1
         if self._asleep:
@@ -123,7 +136,11 @@ class Recorder:
         if not self._refuses:
             return True
         since = self._failing_since
-        return len(self._queue) < self._capacity and (since is None or self._monotonic() - since < self._grace_s)
+        return (
+            len(self._queue) < self._capacity
+            and self._kept_bytes < _KEPT_BYTES
+            and (since is None or self._monotonic() - since < self._grace_s)
+        )
 
     def lost(self) -> Lost | None:
         """Return what was lost and not yet reported."""
@@ -203,6 +220,8 @@ class Recorder:
     def _write_batch(self) -> bool:
         batch = list(islice(self._queue, _BATCH))
         try:
+            if self._kept:
+                self._keep_bodies(batch)
             self._log.append(batch)
         except LlmcpError as error:
             self._failed(f"{error.code}: {error.why or error.what}")
@@ -214,6 +233,22 @@ class Recorder:
         self._settle(len(batch), rejected=False)
         self._hand_over_lost()
         return True
+
+    def _keep_bodies(self, batch: list[DecisionRecord]) -> None:
+        """Seal what the records of `batch` are to keep. Raises: LlmcpError, to be tried again with the batch."""
+        bodies = self._bodies
+        for record in batch:
+            kept = self._kept.get(record.id)
+            if kept is not None and bodies is not None:
+                try:
+                    record.bodies = bodies.keep(record.time, kept)
+                except LlmcpError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - boundary: a body that cannot be sealed must not stop the records
+                    log.error("bodies_not_kept", extra={"fields": {"decision_id": record.id, "why": type(error).__name__}})  # noqa: TRY400
+                with self._kept_lock:
+                    del self._kept[record.id]
+                    self._kept_bytes -= kept.size()
 
     def _hand_over_lost(self) -> None:
         lost = self._lost

@@ -17,6 +17,7 @@ from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_facets import FacetCache
 from llmcp.stores.sqlite_many import write_rows
 from llmcp.stores.sqlite_person_cache import PersonCache
+from llmcp.stores.sqlite_spans import note_sessions, note_spans
 from llmcp.stores.sqlite_tree import append_leaves
 from llmcp.stores.sqlite_usage_rollup import add_usage
 
@@ -79,9 +80,7 @@ class Appender:
             if record.id != record.decision_id or record.stream != Stream.DECISION:
                 raise ValueError("a decision record's id is its decision's")
             record.seq = seq
-        self._persons.learn(self.connection, records)
-        concealed = self._persons.concealed
-        kept = [settled(concealed(record)) for record in records]
+        kept = [settled(record) for record in self._persons.concealed(self.connection, records)]
         write_settled(self.connection, self._facets, first, [record for record, _ in kept], [data for _, data in kept])
 
 
@@ -100,3 +99,5 @@ def write_settled(
     write_rows(connection, "INSERT INTO records", 5, values)
     append_leaves(connection, Stream.DECISION, first, leaves)
     add_usage(connection, records, numbers)
+    note_spans(connection, first, [record.time for record in records])
+    note_sessions(connection, first, records)

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import UsageError
 from llmcp.stores import sqlite_schema
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["connect", "prepare", "translated"]
+
+_PAGE_BYTES: Final = 8192
 
 
 def prepare(path: Path, *, keep: bool = True) -> None:
@@ -46,6 +48,9 @@ def prepare(path: Path, *, keep: bool = True) -> None:
         if version:
             connection.execute("SELECT seq, length(record) FROM records ORDER BY seq DESC LIMIT 1").fetchone()
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, False)  # noqa: FBT003 - its signature
+        if not version:
+            # Records have some 1,500 bytes: pages of 4 KB would hold two of them and stay a third empty.
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         if version < sqlite_schema.SCHEMA_VERSION:
             migrate(connection, path, keep=keep)

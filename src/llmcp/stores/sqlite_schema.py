@@ -54,6 +54,9 @@ LOG_OF_2: Final = (
    key_id TEXT NOT NULL, provider TEXT NOT NULL, operation TEXT NOT NULL, request_model TEXT NOT NULL,
    response_model TEXT NOT NULL, outcome TEXT NOT NULL, rules TEXT NOT NULL, kinds TEXT NOT NULL, labels TEXT NOT NULL
 )""",
+    # Where in the order of `seq` each ten minutes lie (`sqlite_spans`), and the records of an agent's session.
+    "CREATE TABLE record_spans (slot TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE record_sessions (session TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (session, seq)) WITHOUT ROWID",
     # What the records of an hour (hours since 1970) and a facet add up to.
     """CREATE TABLE usage (
    hour INTEGER NOT NULL, facet INTEGER NOT NULL, requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
@@ -94,7 +97,7 @@ TABLES_OF_2: Final = (
     """CREATE TABLE persons (
    ref TEXT PRIMARY KEY, org TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, salt BLOB NOT NULL
 ) WITHOUT ROWID""",
-    "CREATE UNIQUE INDEX idx_persons_value ON persons (org, kind, value)",
+    "CREATE UNIQUE INDEX idx_persons_value ON persons (value, kind, org)",
     # The Merkle tree of each stream in tiles of up to 256 hashes (level 0: leaves; level n: roots of full tiles below).
     """CREATE TABLE tiles (
    stream TEXT NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,

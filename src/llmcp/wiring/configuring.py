@@ -20,9 +20,9 @@ from llmcp.config.settings import load_effective, read_text, validate_text
 from llmcp.control import config_file, config_keys
 from llmcp.errors import ConflictError, LlmcpError, NotFoundError
 from llmcp.providers.catalog import load_catalog
-from llmcp.wiring import home, now
+from llmcp.wiring import home
+from llmcp.wiring.changes import change
 from llmcp.wiring.keeping import keeper_of, refuse_upgrade_in_use
-from llmcp.wiring.operator import control_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +190,7 @@ def _write(the_home: Home, action: str, changed: Changed, old: str, new: str) ->
     detail = {name: value[:_LONGEST] for name, value in said.items() if value is not None}
     try:
         refuse_upgrade_in_use(the_home, settings)
-        keeper_of(the_home, settings).note(control_record(action, file.name, now(), detail))
+        keeper_of(the_home, settings).note(change().record(action, file.name, **detail))
     except LlmcpError as error:
         return replace(changed, not_recorded=f"{error.what}: {error.why}" if error.why else error.what)
     return changed

@@ -14,8 +14,8 @@ from llmcp.config import lock
 from llmcp.control import store as control
 from llmcp.errors import ConflictError
 from llmcp.stores import keeper as keeper_at
-from llmcp.wiring import home, load_settings, now
-from llmcp.wiring.operator import control_record
+from llmcp.wiring import home, load_settings
+from llmcp.wiring.changes import change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from llmcp.config.home import Home
     from llmcp.control.store import Plan
-    from llmcp.core.control_records import ControlRecord
     from llmcp.core.settings import Settings
     from llmcp.core.store_facts import Migrated, Restored, StoreFacts
     from llmcp.ports.stores import StoreKeeper
@@ -63,7 +62,7 @@ def migrate(planned: Plan, *, agreed: bool, keep: bool) -> Migrated:
     the_home = home()
     keeper = keeper_of(the_home)
     with _alone(the_home):
-        return control.migrate(keeper, planned, agreed=agreed, keep=keep, record=_recorder("store.migrate", keeper))
+        return control.migrate(keeper, planned, agreed=agreed, keep=keep, change=change())
 
 
 def backup(target: Path | None, *, replace: bool, progress: Callable[[int, int], None] | None) -> StoreFacts:
@@ -76,11 +75,7 @@ def restore(source: Path) -> Restored:
     the_home = home()
     keeper = keeper_of(the_home)
     with _alone(the_home):
-        return control.restore(keeper, source, _recorder("store.restore", keeper))
-
-
-def _recorder(action: str, keeper: StoreKeeper) -> Callable[[dict[str, str]], ControlRecord]:
-    return lambda detail: control_record(action, keeper.path.name, now(), detail)
+        return control.restore(keeper, source, change())
 
 
 @contextmanager

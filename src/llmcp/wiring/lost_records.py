@@ -12,16 +12,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from llmcp.config.home import write_private
-from llmcp.core.control_records import ControlRecord
-from llmcp.core.records import timestamp
 from llmcp.errors import LlmcpError
 from llmcp.runtime.recorder import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from llmcp.config.home import Home
+    from llmcp.control.change import Change
     from llmcp.ports.stores import StoreKeeper
 
 log = logging.getLogger("llmcp.recorder")
@@ -29,22 +27,17 @@ ACTION = "store.records_lost"
 
 
 class LostRecords:
-    """See the module's rules. `new_id` makes ids of control records."""
+    """See the module's rules. `new_change` says that the daemon does it, and when."""
 
-    def __init__(self, keeper: StoreKeeper, home: Home, *, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+    def __init__(self, keeper: StoreKeeper, home: Home, *, new_change: Callable[[], Change]) -> None:
         self._keeper = keeper
         self._file = home.run / "lost.json"
-        self._now = now
-        self._new_id = new_id
+        self._new_change = new_change
 
     def report(self, lost: Lost) -> None:
         """Write the control record. Raises: LlmcpError while the store does not take it."""
-        detail = {"count": str(lost.count), "first": lost.first, "last": lost.last}
-        self._keeper.note(
-            ControlRecord(
-                action=ACTION, actor="daemon", detail=detail, id=self._new_id(), target="records", time=timestamp(self._now())
-            )
-        )
+        change = self._new_change()
+        self._keeper.note(change.record(ACTION, "records", count=str(lost.count), first=lost.first, last=lost.last))
         log.error("records_lost", extra={"fields": {"records": lost.count, "first": lost.first, "last": lost.last}})
 
     def keep(self, lost: Lost) -> None:

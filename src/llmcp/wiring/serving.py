@@ -13,15 +13,17 @@ import asyncio
 import gc
 import json
 import os
-import secrets
 import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from llmcp import __version__
-from llmcp.admin.app import AdminApp, status_document
+from llmcp.admin.app import AdminApp, Reads, status_document
+from llmcp.admin.later import LaterAnswers
+from llmcp.admin.reading import Reading
 from llmcp.config.environment import admin_token
 from llmcp.config.home import write_private
 from llmcp.config.lock import HomeLock
@@ -35,13 +37,14 @@ from llmcp.runtime.recorder import Recorder
 from llmcp.runtime.state import DaemonState
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
-from llmcp.stores import keeper, open_audit_log
+from llmcp.stores import keeper, open_audit_log, open_usage_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
+from llmcp.wiring.changes import daemon_change
+from llmcp.wiring.identities import identities, scopes, secrets
 from llmcp.wiring.last_good import LastGood
 from llmcp.wiring.loading import Loader
 from llmcp.wiring.lost_records import LostRecords
-from llmcp.wiring.operator import control_id
 from llmcp.wiring.parts import Listener, RecorderPart
 from llmcp.wiring.settings import Flag, read_settings
 from llmcp.wiring.settling import Settler
@@ -161,7 +164,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
     records = open_audit_log(settings.store, home.data)
-    lost_records = LostRecords(keeper(settings.store, home.data), home, now=clock.now, new_id=control_id)
+    lost_records = LostRecords(keeper(settings.store, home.data), home, new_change=daemon_change)
     recorder = Recorder(
         records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full,
         report_lost=lost_records.report,
@@ -200,7 +203,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         gateway.limits = loader.settings.limits
 
     daemon = Daemon(state, load=loader, swapped=swapped)
-    token = admin_token() or secrets.token_urlsafe(32)
+    token = admin_token() or token_urlsafe(32)
 
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
@@ -213,9 +216,16 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
             ]
         return document
 
+    later = LaterAnswers()
+    who = identities(home, settings)
+    reads = Reads(
+        Reading(who, records, open_usage_log(settings.store, home.data), clock.now),
+        later,
+        scopes(who, secrets(home, settings), clock.now),
+    )
     app = AdminApp(
         state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,
-        stop=daemon.request_stop,
+        stop=daemon.request_stop, reads=reads,
     )  # fmt: skip
     admin = listener(serve_handler(app), settler.refuse)
     settler.watch_connections(gateway, pool)
@@ -245,6 +255,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         watcher,
         ready,
     )
+    later.close()
     pool.close()
 
 
