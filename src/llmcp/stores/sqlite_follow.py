@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-PAGE_INSIDE: Final = ("since", "until", "stream", "decision_id", "session", "action", "actor", "target")
-"""What facets do not tell apart."""
-
-_ROWS: Final = 2_000
+PAGE_ROWS: Final = 2_000
 _ROWS: Final = "SELECT seq, facet, record FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
+_INSIDE: Final = ("since", "until", "stream", "decision_id", "session", "action", "actor", "target")
+"""What facets do not tell apart."""
 
 
 class SqliteFollower:
