@@ -158,13 +158,20 @@ def _raw_signed(payload: bytes, kind: str = "RSA", algorithm: str = "RS256") -> 
     return jwt.PyJWS().encode(payload, private_key(kind), algorithm, headers={"kid": "k1"})
 
 
+@pytest.mark.parametrize("change", ["{}=", "{}==", " {}", "{}\n", "{}.", ".{}", "{}!", "+{}", "{}\u00e9"])
+def test_a_token_has_exactly_its_three_parts(change: str) -> None:
+    """No padding, no blank, no fourth part: whoever reads it more leniently could read something else."""
+    assert "compact form" in why(bearer().verify(change.format(signed(claims_of(ISSUER))), NOW))
+
+
 def test_no_token_without_a_signature_is_taken() -> None:
     """`none` in all its spellings, with and without the old signature."""
     good = signed(claims_of(ISSUER))
     _, claims, signature = good.split(".")
     for name in ("none", "None", "NONE", "nOnE", ""):
         head = b64({"alg": name, "kid": "k1", "typ": "JWT"})
-        for last in ("", signature, "AA"):
+        assert isinstance(bearer().verify(f"{head}.{claims}.", NOW), NotProven)
+        for last in (signature, "AA"):
             assert "algorithm" in why(bearer().verify(f"{head}.{claims}.{last}", NOW))
     assert isinstance(bearer().verify(f"{b64({'kid': 'k1'})}.{claims}.{signature}", NOW), NotProven)
 
