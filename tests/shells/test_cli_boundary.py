@@ -12,17 +12,13 @@ import pytest
 
 HEAVY = (
     "mitmproxy", "cel_expr_python", "re2", "sqlite3", "sqlite_utils", "pydantic", "msgspec", "httpx", "httptools", "uvloop",
-    "watchfiles", "asyncio", "genai_prices", "openai", "anthropic", "rich", "ruamel",
+    "watchfiles", "asyncio", "keyring", "cryptography", "genai_prices", "openai", "anthropic", "rich", "ruamel",
 )  # fmt: skip
 NOT_BUILT = (
     "run",
     "doctor",
     "top",
-    "usage",
     "flag",
-    "key",
-    "token",
-    "org",
     "limits",
     "ca",
     "store",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from llmcp.cli.audit import AppName, Decision, Model, Operation, Org, Outcome, Provider, Rule, Since, Until, User
+from llmcp.cli.record_options import AppName, Decision, Model, Operation, Org, Outcome, Provider, Rule, Since, Until, User
 from llmcp.cli.render import say
 
 _TELL_S = 0.5

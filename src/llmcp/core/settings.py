@@ -149,6 +149,8 @@ class RecordSettings(BaseModel):
     model_config = _STRICT
     queue: Annotated[int, Field(ge=64)] = 65536
     when_full: Literal["refuse", "drop"] = "refuse"
+    allow_full: bool = Field(default=False, description="Let `record: {bodies: full}` keep whole bodies, encrypted.")
+    body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
 
 
 class LogSettings(BaseModel):

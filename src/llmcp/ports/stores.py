@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from llmcp.core.bodies import Body, Kept
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.credentials import CredentialEntry
+    from llmcp.core.erasure import Erased
     from llmcp.core.identity import App, Identity, NotProven, Org, Token
-    from llmcp.core.record_filter import RecordFilter
-    from llmcp.core.records import DecisionRecord
+    from llmcp.core.record_filter import RecordFilter, RecordPage
+    from llmcp.core.records import Bodies, DecisionRecord
+    from llmcp.core.usage import UsageAnswer, UsageQuery, UsageRow
 
 
 class AuditLog(Protocol):
@@ -27,27 +30,70 @@ class AuditLog(Protocol):
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """Give each record its `seq` (no gaps) and commit all of them in one transaction; return the last `seq`.
 
-        A record whose `id` is already stored is skipped. Raises: UnreachableError, with nothing written.
+        A record whose `id` is already stored is skipped. Raises: UnreachableError, with nothing written; ValueError for a record
+        that is no decision's own (`id` is not `decision_id`).
         """
 
     def query(self, wanted: RecordFilter) -> Iterator[bytes]:
-        """Yield the canonical records that `wanted` lets pass, newest last."""
+        """Yield the records of the stream that `wanted` names (the decision stream where it names none), newest last: JSON with the persons who are still known, keys in canonical order."""
+
+    def page(self, wanted: RecordFilter) -> RecordPage:
+        """Return a page of what `query` yields (`wanted.limit` is its size), and where the next one begins."""
+
+    def follow(self) -> Follower:
+        """Return a reader of what is appended from now on."""
 
     def get(self, decision_id: str) -> bytes | None:
-        """Return the canonical record of a decision, or None."""
+        """Return the record of a decision as `query` does, or None."""
+
+    def leaf(self, seq: int) -> bytes | None:
+        """Return a record's canonical bytes as they were written, persons by reference: what the tree hashes. None: not there."""
+
+    def erase_person(self, org: str | None, value: str, record: ControlRecord) -> Erased:
+        """Forget who `value` (a user, an address, an operator) was, in one org or in all: their references stay and name nobody.
+
+        One transaction with `record`, which gets the references as its target. Raises: NotFoundError where nobody is known by it.
+        """
 
     def last_seq(self) -> int:
-        """Return the newest record's `seq`, 0 where there is none."""
+        """Return the newest record's `seq`, also where it was pruned; 0 where there never was one."""
 
     def close(self) -> None:
         """Let go of the store."""
 
 
+class Follower(Protocol):
+    """A reader of decision records that goes on; for one thread, and to be closed."""
+
+    def last_seq(self) -> int:
+        """Return the newest record's `seq`, 0 where there never was one."""
+
+    def changed(self) -> bool:
+        """Tell at no cost whether anything was written since this was asked last; True when it is asked first."""
+
+    def page(self, wanted: RecordFilter, after_seq: int) -> tuple[list[bytes], int, bool]:
+        """Return what passes of the next rows, where to ask next, and whether there may be more at once. Bounded."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+class UsageLog(Protocol):
+    """Who used how much, from rollups that are always equal to the sum of the records."""
+
+    def answer(self, query: UsageQuery) -> UsageAnswer:
+        """Return the rows of `query` and the bounds they really have."""
+
+    def rows(self, query: UsageQuery) -> Iterator[UsageRow]:
+        """Yield the rows of `answer`."""
+
+
 class SecretStore(Protocol):
     """Named secrets: the OS keychain or an encrypted file. Raises: UnreachableError, NotPermittedError; never with a secret in it."""
 
-    kind: str
-    """`keychain` or `file`."""
+    @property
+    def kind(self) -> str:
+        """`keychain` or `file`."""
 
     def get(self, name: str) -> bytes | None:
         """Return a secret, or None."""
@@ -120,6 +166,16 @@ class CredentialStore(Protocol):
 
     def remove(self, entry_id: str, record: ControlRecord) -> None:
         """Remove an entry. Raises: NotFoundError."""
+
+
+class BodyStore(Protocol):
+    """Kept bodies, sealed. Blocking; called by the recorder's thread and by the CLI."""
+
+    def keep(self, time: str, kept: Kept) -> Bodies:
+        """Seal and store the bodies; return their names. Raises: UnreachableError, with nothing stored."""
+
+    def read(self, ref: str) -> Body | None:
+        """Return the body of that name; None where it was pruned. Raises: ConflictError where it is not what its name says."""
 
 
 class BearerVerifier(Protocol):

@@ -8,7 +8,9 @@ Rules:
    are still recorded, up to twice the bound. `drop`: past the bound records are dropped and counted.
 5. A record that cannot be written for its own sake (a bug in whoever built it) is set aside and counted; it stops no other.
 6. When the store begins to refuse, and when it takes records again, the log says so, once each.
-7. `flush` returns when all that was submitted before is committed; `stop` does so and ends the thread.
+7. Bodies that a record is to keep are sealed and stored by the thread, before the record that names them; what waits is bounded
+   by `_KEPT_BYTES`, past which no new request is taken.
+8. `flush` returns when all that was submitted before is committed; `stop` does so and ends the thread.
 """
 
 from __future__ import annotations
@@ -25,14 +27,16 @@ from llmcp.errors import LlmcpError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmcp.core.bodies import Kept
     from llmcp.core.records import DecisionRecord
-    from llmcp.ports.stores import AuditLog
+    from llmcp.ports.stores import AuditLog, BodyStore
 
 log = logging.getLogger("llmcp.recorder")
 
 _BATCH: Final = 512
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
+_KEPT_BYTES: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,12 @@ class Recorder:
         capacity: int = 65536,
         when_full: Literal["refuse", "drop"] = "refuse",
         linger_s: float = 0.08,
+        bodies: BodyStore | None = None,
     ) -> None:
+        self._bodies = bodies
+        self._kept: dict[str, Kept] = {}
+        self._kept_bytes = 0
+        self._kept_lock = threading.Lock()
         self._log = log
         self._monotonic = monotonic
         self._capacity = capacity
@@ -87,11 +96,15 @@ class Recorder:
         """Begin writing. What was submitted before is not lost."""
         self._thread.start()
 
-    def submit(self, record: DecisionRecord) -> bool:
+    def submit(self, record: DecisionRecord, kept: Kept | None = None) -> bool:
         """Queue `record`; False where it had to be dropped. Called from one thread, the event loop's."""
         if len(self._queue) >= self._hard_limit or self._stopping:
             self._dropped += 1
             return False
+        if kept is not None and self._bodies is not None:
+            with self._kept_lock:
+                self._kept[record.id] = kept
+                self._kept_bytes += kept.size()
         self._queue.append(record)
         self._taken += 1
         if self._asleep:
@@ -101,7 +114,7 @@ class Recorder:
 
     def accepting(self) -> bool:
         """Tell whether a new request may begin: its record will find room."""
-        return not self._refuses or len(self._queue) < self._capacity
+        return not self._refuses or (len(self._queue) < self._capacity and self._kept_bytes < _KEPT_BYTES)
 
     def state(self) -> RecorderState:
         """Return the figures for `status`, `readyz` and metrics."""
@@ -169,6 +182,8 @@ class Recorder:
     def _write_batch(self) -> bool:
         batch = list(islice(self._queue, _BATCH))
         try:
+            if self._kept:
+                self._keep_bodies(batch)
             self._log.append(batch)
         except LlmcpError as error:
             self._failed(f"{error.code}: {error.why or error.what}")
@@ -179,6 +194,22 @@ class Recorder:
             return True
         self._settle(len(batch), rejected=False)
         return True
+
+    def _keep_bodies(self, batch: list[DecisionRecord]) -> None:
+        """Seal what the records of `batch` are to keep. Raises: LlmcpError, to be tried again with the batch."""
+        bodies = self._bodies
+        for record in batch:
+            kept = self._kept.get(record.id)
+            if kept is not None and bodies is not None:
+                try:
+                    record.bodies = bodies.keep(record.time, kept)
+                except LlmcpError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - boundary: a body that cannot be sealed must not stop the records
+                    log.error("bodies_not_kept", extra={"fields": {"decision_id": record.id, "why": type(error).__name__}})  # noqa: TRY400
+                with self._kept_lock:
+                    del self._kept[record.id]
+                    self._kept_bytes -= kept.size()
 
     def _write_singly(self, batch: list[DecisionRecord]) -> None:
         for record in batch:

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import ConflictError, LlmcpError, UnreachableError, UsageError
+from llmcp.stores.sqlite_header import HEADER_BYTES, read_header
 from llmcp.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC: Final = b"SQLite format 3\0"
+_PAGE_BYTES: Final = 8192
 _BUSY_TIMEOUT_S: Final = 5.0
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -44,6 +46,9 @@ def prepare(path: Path) -> None:
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)  # noqa: FBT003 - its signature
         version = _check_owner(connection, path)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, False)  # noqa: FBT003 - its signature
+        if not version:
+            # Records have some 1,500 bytes: pages of 4 KB would hold two of them and stay a third empty.
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         if version < SCHEMA_VERSION:
             migrate(connection)
@@ -139,9 +144,8 @@ def _make_private(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     """Refuse what the first 100 bytes already tell (https://www.sqlite.org/fileformat2.html section 1.3)."""
-    with path.open("rb") as file:
-        header = file.read(100)
-    if not header.startswith(_MAGIC) or len(header) < 100:  # noqa: PLR2004 - the header's length
+    header = read_header(path)
+    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
         raise _corrupt(path, "its header is not SQLite's")
     _refuse_others(path, owner=int.from_bytes(header[68:72]), version=int.from_bytes(header[60:64]))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmcp.control.policies import LoadResult
     from llmcp.core.decide import PolicyProgram
     from llmcp.core.settings import Settings
+    from llmcp.ports.stores import UsageLog
 
 
 def home() -> Home:
@@ -77,6 +78,14 @@ def store(of: Home | None = None) -> Iterator[Any]:
         yield log
     finally:
         log.close()
+
+
+def usage_log(of: Home | None = None) -> UsageLog:
+    """Open the usage rollups of a home. Raises: UnreachableError where the store cannot be opened."""
+    from llmcp.stores import open_usage_log
+
+    the_home = of or home()
+    return open_usage_log(load_settings(the_home).store, the_home.data)
 
 
 def now() -> datetime:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.engine.admission import admission
 from llmcp.engine.recent import ByIdentity
-from llmcp.engine.settlement import settle
+from llmcp.engine.settlement import kept_bodies, settle
 from llmcp.runtime.health import health
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Settler:
         record = settle(exchange, prices=self._loader.prices, now=self._clock.now(), ended_ns=self._clock.monotonic_ns())
         if record is None:
             return
-        if not self._recorder.submit(record):
+        if not self._recorder.submit(record, kept_bodies(exchange.progress)):
             log.error("record_dropped", extra={"fields": {"decision_id": record.decision_id}})
         gen_ai = record.gen_ai
         provider = gen_ai.provider

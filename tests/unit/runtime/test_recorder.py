@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from contract.audit_log import record
+from llmcp.core.bodies import Body, Kept
 from llmcp.core.record_filter import RecordFilter
-from llmcp.core.records import DecisionRecord, parse
+from llmcp.core.records import Bodies, DecisionRecord, parse
 from llmcp.errors import UnreachableError
 from llmcp.runtime.recorder import Recorder
 from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite_bodies import SqliteBodies
 
 
 class Switchable(SqliteAuditLog):
@@ -232,3 +234,31 @@ def test_a_store_that_refuses_is_told_of_once_and_so_is_its_return(
     log.down.clear()
     assert recorder.flush(10)
     assert [entry.message for entry in caplog.records] == ["store_refuses_records", "store_takes_records"]
+
+
+def test_bodies_are_sealed_before_the_record_that_names_them(log: Switchable, make: Callable[..., Recorder]) -> None:
+    """A secret store that is away delays both; nothing is lost and nothing is sealed twice."""
+    away = [UnreachableError("the secret store is away", code="secrets")] * 2
+    bodies = SqliteBodies(log.path, lambda: b"k" * 32)
+
+    class Hesitant:
+        def keep(self, time: str, kept: Kept) -> Bodies:
+            if away:
+                raise away.pop()
+            return bodies.keep(time, kept)
+
+        def read(self, ref: str) -> Body | None:
+            return bodies.read(ref)
+
+    recorder = make(bodies=Hesitant())
+    kept = Kept(100)
+    kept.take_request(b"evidence", content_type=b"", content_encoding=b"")
+    assert recorder.submit(record(id="with"), kept)
+    assert recorder.submit(record(id="without"))
+    assert recorder.flush(10)
+    first, second = [parse(data) for data in log.query(RecordFilter())]
+    found = bodies.read(first.bodies.request)
+    assert found is not None
+    assert found.data == b"evidence"
+    assert (first.bodies.response, second.bodies) == ("", Bodies())
+    assert not away
