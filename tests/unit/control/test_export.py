@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcp.control.audit import COLUMNS
-from llmcp.control.export import CONTROL_COLUMNS, ExportFormat, export
+from llmcp.control.audit import COLUMNS, CONTROL_COLUMNS
+from llmcp.control.export import ExportFormat, export
 from llmcp.control.export_parts import microseconds, paths, pruned, without
 from llmcp.core.records import DecisionRecord, Rule, canonical
 from record_strategies import CONTROLS, DECISIONS, STRANGE, document
@@ -51,7 +51,7 @@ def test_csv_of_the_control_stream_has_columns_of_its_own(records: list[bytes]) 
     """A change has no model, and an exchange no target."""
     rows = list(csv.reader(io.StringIO(exported(records, ExportFormat.CSV, "control").decode(), newline="")))
     assert rows[0] == list(CONTROL_COLUMNS)
-    assert [row[4] for row in rows[1:]] == [document(record)["action"] for record in records]
+    assert [row[3] for row in rows[1:]] == [document(record)["action"] for record in records]
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])

@@ -59,6 +59,7 @@ def test_every_value_of_a_record_comes_back(records: list[bytes]) -> None:
         assert row["request_bytes"] == record["inspection"]["request"]["bytes"]
         assert row["response_skipped"] == record["inspection"]["response"]["skipped"]
         assert row["facts_tools"] == record["facts"]["tools"]
+        assert row["bodies_request"] == record["bodies"]["request"]
         assert row["client_ip"] == record["facts"]["client_ip"]
 
 
@@ -89,7 +90,7 @@ def test_every_key_of_a_record_has_a_column() -> None:
     """A key that a later version adds must not be forgotten here."""
     columns = set(table([]).schema.names)
     record = document(canonical(DecisionRecord(id="a", time="2026-01-01T00:00:00.000000Z")))
-    nested = {"gen_ai": "", "upstream": "", "facts": "facts_", "would_be": "would_be_"}
+    nested = {"gen_ai": "", "upstream": "", "facts": "facts_", "would_be": "would_be_", "bodies": "bodies_"}
     for name, value in record.items():
         if name in nested:
             for inner in value:
