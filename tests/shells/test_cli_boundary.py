@@ -16,12 +16,10 @@ HEAVY = (
 )  # fmt: skip
 NOT_BUILT = (
     "run",
-    "doctor",
     "top",
     "flag",
     "limits",
     "ca",
-    "store",
     "trust",
     "kill",
     "uninstall",

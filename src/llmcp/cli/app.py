@@ -24,6 +24,7 @@ from llmcp.cli import (
     audit_erase,
     audit_export,
     completion,
+    config,
     daemon,
     demo,
     env,
@@ -32,6 +33,7 @@ from llmcp.cli import (
     org,
     policy,
     provider,
+    store,
     token,
     usage,
     version,
@@ -45,13 +47,14 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits", "config",
-            "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
+            "inspect", "registry", "ca", "change",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
     "audit": frozenset(("verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
     "provider": frozenset(),
+    "config": frozenset(("history", "rollback")),
 }  # fmt: skip
 
 
@@ -86,7 +89,7 @@ for module in (init, daemon, env, demo, usage, completion, version):
     module.register(app)
 audit_erase.register(audit.app)
 audit_export.register(audit.app)
-for noun in (policy, audit, provider, org, app_noun, token, key):
+for noun in (policy, audit, provider, org, app_noun, token, key, store, config):
     app.add_typer(noun.app, cls=Group)
 
 

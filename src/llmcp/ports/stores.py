@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from llmcp.core.bodies import Body, Kept
     from llmcp.core.control_records import ControlRecord
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from llmcp.core.identity import App, Identity, NotProven, Org, Token
     from llmcp.core.record_filter import RecordFilter, RecordPage
     from llmcp.core.records import Bodies, DecisionRecord
+    from llmcp.core.store_facts import Migrated, Restored, StoreFacts
     from llmcp.core.usage import UsageAnswer, UsageQuery, UsageRow
 
 
@@ -186,3 +188,48 @@ class BearerVerifier(Protocol):
 
     def verify(self, token: str, now: datetime) -> Identity | NotProven:
         """Return what `token` proves. Never raises."""
+
+
+class StoreKeeper(Protocol):
+    """A store as something to look after: opened, migrated, backed up, restored, checked. Blocking; never on the request path.
+
+    Raises: ConflictError for a newer or a foreign store, UnreachableError for one that is damaged, busy, full or read-only.
+    Whatever is refused is left as it was, byte for byte.
+    """
+
+    path: Path
+    """Where the store is, for messages."""
+
+    @property
+    def newest(self) -> int:
+        """The schema that this program writes."""
+
+    def version(self) -> int:
+        """Return the store's schema, 0 where there is none yet. Changes nothing."""
+
+    def open(self) -> None:
+        """Create the store, or upgrade it after a backup."""
+
+    def losses(self, to: int) -> tuple[str, ...]:
+        """Return what going down to schema `to` would lose, in words."""
+
+    def migrate(self, to: int, *, keep: bool) -> Migrated:
+        """Lead the store to schema `to`, all or nothing, after a backup where `keep`. Raises: NotFoundError, UsageError besides."""
+
+    def backup_name(self) -> Path:
+        """Return a name for a backup beside the store that no file has."""
+
+    def backup(self, target: Path, *, replace: bool = False, progress: Callable[[int, int], None] | None = None) -> StoreFacts:
+        """Write a verified copy while others write; `progress` is told what is done and all there is.
+
+        Raises: ConflictError where `target` is there and not to be replaced.
+        """
+
+    def restore(self, source: Path, record: ControlRecord) -> Restored:
+        """Put a copy of `source` in the store's place, `record` its newest change. Raises: NotFoundError, UsageError besides."""
+
+    def note(self, record: ControlRecord) -> None:
+        """Add a control record of a change that was made elsewhere (a settings file, a backup). Opens the store."""
+
+    def check(self, *, quick: bool) -> tuple[StoreFacts, list[str]]:
+        """Return what the store is and what is wrong with it. Raises: NotFoundError where there is none."""

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 from llmcp.errors import UsageError
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite_keeper import SqliteKeeper
 from llmcp.stores.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmcp.ports.stores import AuditLog, IdentityStore, UsageLog
+    from llmcp.ports.stores import AuditLog, IdentityStore, StoreKeeper, UsageLog
 
 DEFAULT_URI: Final = "sqlite:///llmcp.db"
 
@@ -31,6 +32,7 @@ class _Backend:
     audit_log: Callable[[Path], AuditLog]
     identities: Callable[[Path], IdentityStore]
     usage_log: Callable[[Path], UsageLog]
+    keeper: Callable[[Path], StoreKeeper]
 
 
 def _sqlite_place(rest: str, home: Path) -> Path:
@@ -44,7 +46,7 @@ def _sqlite_place(rest: str, home: Path) -> Path:
     return home / Path(rest[1:]).expanduser()
 
 
-_BY_SCHEME: Final = {"sqlite": _Backend(_sqlite_place, SqliteAuditLog, SqliteIdentities, SqliteUsage)}
+_BY_SCHEME: Final = {"sqlite": _Backend(_sqlite_place, SqliteAuditLog, SqliteIdentities, SqliteUsage, SqliteKeeper)}
 
 
 def sqlite_path(uri: str, home: Path) -> Path:
@@ -68,6 +70,12 @@ def open_usage_log(uri: str, home: Path) -> UsageLog:
     """Open the usage rollups of the store that `uri` names, as `open_audit_log` does."""
     backend, place = _resolve(uri, home)
     return backend.usage_log(place)
+
+
+def keeper(uri: str, home: Path) -> StoreKeeper:
+    """Return what looks after the store that `uri` names. Touches nothing. Raises: UsageError."""
+    backend, place = _resolve(uri, home)
+    return backend.keeper(place)
 
 
 def _resolve(uri: str, home: Path) -> tuple[_Backend, Path]:

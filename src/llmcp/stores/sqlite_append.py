@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmcp.core.records import Stream, settled
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_facets import FacetCache
 from llmcp.stores.sqlite_many import write_rows
 from llmcp.stores.sqlite_person_cache import PersonCache
@@ -54,11 +55,12 @@ class Appender:
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """Give each record its `seq` and commit all of them; return the last. None of them is stored yet.
 
-        Raises: sqlite3.IntegrityError where one was, ValueError where one does not belong here; with nothing written.
+        Raises: sqlite3.IntegrityError where one was, ValueError where one does not belong here; UnreachableError where the schema is another one now; with nothing written.
         """
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection)
             last, change = connection.execute(f"{_LAST}, {_CHANGE}").fetchone()
             if change != self._change:
                 # Somebody may have erased a person, or pruned what a facet was for.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from llmcp.core.control_records import canonical
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_file import connect, translated
 from llmcp.stores.sqlite_persons import conceal_control
 from llmcp.stores.sqlite_tree import append_leaves
@@ -36,6 +37,7 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection)
             yield connection
             append_control(connection, record)
             connection.execute("COMMIT")

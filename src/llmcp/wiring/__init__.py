@@ -71,9 +71,12 @@ def policy_program(loaded: LoadResult) -> PolicyProgram:
 def store(of: Home | None = None) -> Iterator[Any]:
     """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
     from llmcp.stores import open_audit_log
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or home()
-    log = open_audit_log(load_settings(the_home).store, the_home.data)
+    settings = load_settings(the_home)
+    refuse_upgrade_in_use(the_home, settings)
+    log = open_audit_log(settings.store, the_home.data)
     try:
         yield log
     finally:

@@ -69,6 +69,9 @@ class Settler:
         registry.gauge("llmcp_records_written_total", "Records in the store.", lambda: recorder.state().written, kind="counter")
         registry.gauge("llmcp_records_dropped_total", "Records lost.", lambda: recorder.state().dropped, kind="counter")
         registry.gauge("llmcp_records_pending", "Records that wait for the store.", lambda: recorder.state().pending)
+        registry.gauge(
+            "llmcp_store_refusing_seconds", "For how long the store has taken no records.", lambda: recorder.state().failing_s
+        )
         registry.gauge("llmcp_loads_total", "Loads of policies and settings.", lambda: state.loads, kind="counter")
         registry.gauge("llmcp_load_failures_total", "Loads that were not applied.", lambda: state.load_failures, kind="counter")
         registry.gauge("llmcp_policies", "Policies in force.", lambda: state.policies)
