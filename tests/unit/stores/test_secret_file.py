@@ -335,7 +335,7 @@ def test_a_new_file_that_does_not_open_to_the_same_is_thrown_away(tmp_path: Path
 
 
 def test_where_no_lock_can_be_made_it_can_still_be_read(tmp_path: Path) -> None:
-    """A home mounted read-only serves; a write is refused with the path. (A directory in the lock's place stops root too.)"""
+    """A home mounted read-only serves; a write is refused with the path. A directory in the place of the lock stops root too."""
     opened(tmp_path).set("a", b"x")
     (tmp_path / "credentials.lock").unlink()
     (tmp_path / "credentials.lock").mkdir()
