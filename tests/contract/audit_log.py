@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmcp.core import records
+from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter
-from llmcp.core.records import DecisionRecord, GenAi, Rule, WouldBe, canonical, parse
+from llmcp.core.records import DecisionRecord, Facts, Finding, GenAi, Rule, WouldBe, canonical, parse
+from llmcp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from llmcp.ports.stores import AuditLog
@@ -45,6 +49,13 @@ RECORDS = st.builds(
     outcome=st.sampled_from(records.Outcome).map(str),
     operation=NAMES,
     rules=RULES.map(tuple),
+    key_id=NAMES,
+    session=st.sampled_from(["", "s-1", "s-2"]),
+    labels=st.dictionaries(st.sampled_from(["team", "tier"]), NAMES),
+    findings=st.lists(
+        st.builds(Finding, st.just("none"), st.just(1), st.sampled_from(["pii.email", "pii.iban"])), max_size=2
+    ).map(tuple),
+    facts=st.builds(Facts, client_ip=st.sampled_from(["", "127.0.0.1", "203.0.113.1", "2001:db8::1"])),
     would_be=st.builds(WouldBe, rules=RULES.map(tuple), verdict=NAMES),
     gen_ai=st.builds(GenAi, provider=NAMES, request_model=MODELS, response_model=MODELS),
 )
@@ -60,6 +71,14 @@ FILTERS = st.builds(
     rule=st.sampled_from(["", "", "r1", "a/r2", "/r1"]),
     operation=NAMES,
     provider=NAMES,
+    key_id=NAMES,
+    session=st.sampled_from(["", "", "s-1"]),
+    kind=st.sampled_from(["", "", "pii.*", "PII.email", "pii", "p"]),
+    labels=st.sampled_from([(), (), ("team",), ("team=a",), ("tier=b", "team=a"), ("te",)]),
+    text=st.sampled_from(["", "", "TEAM=a", "=b", "tier"]),
+    action=st.sampled_from(["", "", "llm.*", "x"]),
+    actor=st.sampled_from(["", "", "", "a"]),
+    before_seq=st.sampled_from([0, 0, 0, 5]),
     limit=st.sampled_from([0, 1, 3]),
     after_seq=st.sampled_from([-1, -1, 0, 2]),
 )
@@ -80,11 +99,52 @@ class AuditLogContract:
         assert log.last_seq() == 331
 
     def test_what_is_read_is_the_canonical_form_with_its_seq(self, log: AuditLog) -> None:
-        """Byte for byte, so that a later hash of it holds."""
+        """Byte for byte, and so is the leaf where it names nobody."""
         one, two = record(org="ü", labels={"b": "1", "a": "2"}), record()
         log.append([one, two])
         assert list(log.query(RecordFilter())) == [canonical(one), canonical(two)]
+        assert [log.leaf(1), log.leaf(2), log.leaf(3)] == [canonical(one), canonical(two), None]
         assert (one.seq, two.seq) == (1, 2)
+
+    def test_a_leaf_names_persons_by_reference_only(self, log: AuditLog) -> None:
+        """User and address; whoever reads a record still sees them, and the caller's record keeps them."""
+        given = [
+            record(org="a", user="zoë@x", facts=Facts(client_ip="203.0.113.77", max_tokens=7)),
+            record(org="a", user="zoë@x", facts=Facts(client_ip="127.0.0.1")),
+            record(org="b", user="zoë@x"),
+        ]
+        log.append(given)
+        leaves = [parse(log.leaf(seq) or b"") for seq in (1, 2, 3)]
+        assert leaves[0].user == leaves[1].user != leaves[2].user
+        for name in (leaves[0].user, leaves[2].user, leaves[0].facts.client_ip):
+            assert re.fullmatch("person:[0-9a-f]{32}", name)
+        assert leaves[0].facts.max_tokens == 7
+        assert leaves[1].facts.client_ip == "127.0.0.1"
+        assert list(log.query(RecordFilter())) == [canonical(item) for item in given]
+        assert log.get(given[0].id) == canonical(given[0])
+        assert [parse(data).seq for data in log.query(RecordFilter(user="zoë@x", org="a"))] == [1, 2]
+
+    def test_an_erased_person_is_known_by_reference_only(self, log: AuditLog) -> None:
+        """In the org that was named; who is met again gets a new reference, and no leaf changes."""
+        log.append([record(org="a", user="ada"), record(org="b", user="ada")])
+        before = [log.leaf(1), log.leaf(2)]
+        erasure = ControlRecord(action="person.erase", actor="daemon", id="erasure", time=record().time)
+        erased = log.erase_person("a", "ada", erasure)
+        log.append([record(org="a", user="ada")])
+        assert erased.references == (parse(before[0] or b"").user,)
+        assert [log.leaf(1), log.leaf(2)] == before
+        assert parse(log.leaf(3) or b"").user not in erased.references
+        assert [parse(data).user for data in log.query(RecordFilter())] == [*erased.references, "ada", "ada"]
+        assert erasure.target == erased.references[0]
+        with pytest.raises(NotFoundError):
+            log.erase_person(None, "eve", erasure)
+
+    def test_a_record_that_is_no_decisions_own_is_refused(self, log: AuditLog) -> None:
+        """It would be found under another name than its own; what is right beside it is not written either."""
+        for bad in (record(id="other", decision_id="dec-2"), record(stream="control")):
+            with pytest.raises(ValueError, match="decision"):
+                log.append([record(), bad])
+        assert log.append([record()]) == 1
 
     def test_a_record_that_is_already_there_is_not_written_twice(self, log: AuditLog) -> None:
         """A retry after a failure that was none leaves neither a double nor a gap."""
@@ -117,15 +177,32 @@ class AuditLogContract:
             passing = passing[: wanted.limit] if wanted.after_seq >= 0 else passing[-wanted.limit :]
         assert [parse(data) for data in log.query(wanted)] == passing
 
+    @settings(max_examples=50, deadline=None, suppress_health_check=SHARED)
+    @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS, size=st.integers(1, 4), forward=st.booleans())
+    def test_pages_put_together_are_the_whole_answer(
+        self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter, size: int, forward: bool
+    ) -> None:
+        """Each record once, whichever end they begin at; every page is newest last."""
+        log.append(batch)
+        whole = list(log.query(replace(wanted, limit=0, after_seq=-1)))
+        wanted = replace(wanted, limit=size, after_seq=0 if forward else -1)
+        pages: list[list[bytes]] = []
+        while True:
+            page = log.page(wanted)
+            pages.append(list(page.records))
+            if page.next_seq < 0:
+                break
+            assert len(pages[-1]) == size
+            wanted = replace(wanted, **{"after_seq" if forward else "before_seq": page.next_seq})
+        assert [data for page in (pages if forward else pages[::-1]) for data in page] == whole
+
     def test_a_decision_is_found_by_its_id_and_nothing_else_is(self, log: AuditLog) -> None:
-        """By the record's own id or by the decision it belongs to."""
-        plain, other = record(), record(id="other", decision_id="dec-2")
+        """It is the record's id."""
+        plain, other = record(), record()
         log.append([plain, other])
         assert log.get(plain.decision_id) == canonical(plain)
-        assert log.get("dec-2") == canonical(other)
         assert log.get("missing") is None
-        assert list(log.query(RecordFilter(decision_id="dec-2"))) == [canonical(other)]
-        assert list(log.query(RecordFilter(decision_id=plain.id))) == [canonical(plain)]
+        assert list(log.query(RecordFilter(decision_id=other.id))) == [canonical(other)]
         assert list(log.query(RecordFilter(decision_id="other"))) == []
 
     def test_a_follower_sees_every_record_once(self, log: AuditLog) -> None:
@@ -136,6 +213,27 @@ class AuditLogContract:
             while batch := list(log.query(RecordFilter(after_seq=seen[-1] if seen else 0, limit=2))):
                 seen += [parse(data).seq for data in batch]
         assert seen == list(range(1, 9))
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=SHARED)
+    @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS)
+    def test_following_shows_what_passes_of_what_comes(
+        self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter
+    ) -> None:
+        """Bounds of `seq` and the limit are the follower's own affair."""
+        follower = log.follow()
+        after = follower.last_seq()
+        assert follower.changed()
+        assert not follower.changed()
+        log.append(batch)
+        assert follower.changed() == bool(batch)
+        seen, more = [], True
+        while more:
+            found, after, more = follower.page(wanted, after)
+            seen += found
+        follower.close()
+        wanted = replace(wanted, after_seq=-1, before_seq=0)
+        assert [parse(data) for data in seen] == [item for item in batch if wanted.matches(item)]
+        assert after == log.last_seq()
 
     def test_hostile_text_is_stored_mended(self, log: AuditLog) -> None:
         """Half a surrogate pair or a NUL in a model's name must not lose the record."""

@@ -18,7 +18,26 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import app_noun, audit, completion, daemon, demo, env, init, key, org, policy, provider, token, version
+from llmcp.cli import (
+    app_noun,
+    audit,
+    audit_erase,
+    audit_export,
+    completion,
+    config,
+    daemon,
+    demo,
+    env,
+    init,
+    key,
+    org,
+    policy,
+    provider,
+    store,
+    token,
+    usage,
+    version,
+)
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -28,13 +47,14 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag",
-            "limits", "config", "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
+            "inspect", "registry", "ca", "change",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("stats", "export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
     "provider": frozenset(),
+    "config": frozenset(("history", "rollback")),
 }  # fmt: skip
 
 
@@ -65,9 +85,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, daemon, env, demo, completion, version):
+for module in (init, daemon, env, demo, usage, completion, version):
     module.register(app)
-for noun in (policy, audit, provider, org, app_noun, token, key):
+audit_erase.register(audit.app)
+audit_export.register(audit.app)
+for noun in (policy, audit, provider, org, app_noun, token, key, store, config):
     app.add_typer(noun.app, cls=Group)
 
 

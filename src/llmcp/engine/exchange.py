@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
+from llmcp.core.bodies import Kept
+from llmcp.core.decide import Decision, RecordLevel, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
 from llmcp.core.messages import NO_EDITS, Observation, RequestEdits, RequestFacts
 from llmcp.engine.access import NOBODY, Rejected, is_good, outside
@@ -241,6 +242,8 @@ class Exchange:
         progress.view = view
         decision = self._ask_rules(view)
         progress.decision = decision
+        if decision.record is RecordLevel.FULL or (decision.response is not None and decision.response.keeps_bodies):
+            self._keep_bodies(body)
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
         if not endpoint.inspectable and decision.response is not None and decision.response.holds:
@@ -267,6 +270,12 @@ class Exchange:
             return None
         self.progress.error_type = "outside_token_scope"
         return self._refusal(RefusalKind.POLICY, why)
+
+    def _keep_bodies(self, body: bytes | None) -> None:
+        """Begin to keep the bodies: a rule wants them, or may want them once it has read the answer."""
+        said = self._headers_said()
+        self.progress.kept = kept = Kept(self.plane.settings.record.body_bytes)
+        kept.take_request(body, content_type=said.content_type, content_encoding=said.content_encoding)
 
     def _ask_rules(self, view: RequestView) -> Decision:
         """Ask every request rule; a request that names models to fall back on must pass with each of them."""
@@ -396,6 +405,10 @@ class Exchange:
             max_bytes=self.plane.settings.limits.held_response_bytes,
             gate=rules.check_tool if rules is not None and gated else None,
         )
+        if progress.kept is not None:
+            progress.kept.begin_response(
+                content_type=header(headers, b"content-type"), content_encoding=header(headers, b"content-encoding")
+            )
         length = header(headers, b"content-length")
         self._start = ResponseStart(
             status,
@@ -423,6 +436,8 @@ class Exchange:
         reader = self.progress.reader
         if reader is None:
             raise WrongStateError("response data before a response head")
+        if self.progress.kept is not None:
+            self.progress.kept.take_response(data)
         try:
             if self.state is State.STREAMING:
                 out = reader.feed(data)

@@ -343,6 +343,9 @@ class Effect(Protocol):
     def gates_tools(self, spec: EffectSpec) -> bool:
         """Tell whether tool calls must be asked about one by one."""
 
+    def keeps_bodies(self, spec: EffectSpec) -> bool:
+        """Tell whether a match may ask for the bodies themselves: then they are collected from the start."""
+
 
 class Vocabulary(Protocol):
     """What the policy language knows in this build: what the policy file's reader is given instead of imports."""

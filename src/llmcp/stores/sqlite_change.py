@@ -2,7 +2,7 @@
 
 Rules:
 1. All of it is committed, or none of it.
-2. The record gets its `seq` under the write lock, and its leaf in the control stream's tree.
+2. The record gets its `seq` under the write lock, and its leaf in the control stream's tree. It names persons by reference.
 3. The change number grows with every change: the daemon looks at it several times a second.
 """
 
@@ -11,8 +11,12 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from llmcp.core.control_records import canonical
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_file import connect, translated
+from llmcp.stores.sqlite_persons import conceal_control
 from llmcp.stores.sqlite_tree import append_leaves
 
 if TYPE_CHECKING:
@@ -27,12 +31,13 @@ if TYPE_CHECKING:
 def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
     """Open a transaction for the caller's writes; when the block ends without an error, add `record` and commit.
 
-    `record.seq` is filled in. Raises: UnreachableError; errors of the block pass, with nothing written.
+    `record.seq` is filled in, persons are replaced by references. Raises: UnreachableError; errors of the block pass, with nothing written.
     """
     with translated(path), closing(connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection)
             yield connection
             append_control(connection, record)
             connection.execute("COMMIT")
@@ -43,10 +48,12 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
 
 
 def append_control(connection: sqlite3.Connection, record: ControlRecord) -> None:
-    """Add `record` in the caller's transaction."""
+    """Add `record` in the caller's transaction. Persons become references in what is stored; the caller's keeps its words."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM control_records").fetchone()
     record.seq = int(last) + 1
-    data = canonical(record)
+    kept = structs.replace(record)
+    conceal_control(connection, kept)
+    data = canonical(kept)
     connection.execute(
         "INSERT INTO control_records VALUES (?, ?, ?, ?, ?, ?)",
         (record.seq, record.id, record.time, record.org, record.action, data),

@@ -1,7 +1,8 @@
 """The tables of the SQLite store, as numbered steps that are never changed once released.
 
 Rules:
-1. The number of a file is its `PRAGMA user_version`; step `n` leads from `n - 1` to `n`, in the transaction that sets the number.
+1. The number of a file is its `PRAGMA user_version`; step `n` leads from `n - 1` to `n`, in the transaction that sets the number
+   (`sqlite_migrate`; the way back is `sqlite_down`).
 2. A step is only ever added at the end.
 3. `sqlite-utils` describes the tables; it is imported here, late, because a store that is up to date does not need it.
 4. A new file begins with `SNAPSHOT`, what the first `SNAPSHOT_VERSION` steps leave behind (a test holds the two equal): a first
@@ -13,8 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlite_utils import Database
 
@@ -40,6 +40,30 @@ def _1_records(db: Database) -> None:
     db.execute("CREATE INDEX idx_records_decision_id ON records (decision_id) WHERE decision_id <> id")
     db.execute("CREATE TABLE record_rules (rule TEXT, seq INTEGER, PRIMARY KEY (rule, seq)) WITHOUT ROWID")
 
+
+LOG_OF_2: Final = (
+    # The decision stream: `id` is the decision's.
+    """CREATE TABLE records (
+   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time TEXT NOT NULL, facet INTEGER NOT NULL, record BLOB NOT NULL
+)""",
+    "CREATE INDEX idx_records_time ON records (time)",
+    "CREATE INDEX idx_records_facet ON records (facet)",
+    # One row for every combination of what a query filters by and usage groups by (`sqlite_facets`).
+    """CREATE TABLE facets (
+   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, org TEXT NOT NULL, app TEXT NOT NULL, user TEXT NOT NULL,
+   key_id TEXT NOT NULL, provider TEXT NOT NULL, operation TEXT NOT NULL, request_model TEXT NOT NULL,
+   response_model TEXT NOT NULL, outcome TEXT NOT NULL, rules TEXT NOT NULL, kinds TEXT NOT NULL, labels TEXT NOT NULL
+)""",
+    # Where in the order of `seq` each ten minutes lie (`sqlite_spans`), and the records of an agent's session.
+    "CREATE TABLE record_spans (slot TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE record_sessions (session TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (session, seq)) WITHOUT ROWID",
+    # What the records of an hour (hours since 1970) and a facet add up to.
+    """CREATE TABLE usage (
+   hour INTEGER NOT NULL, facet INTEGER NOT NULL, requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+   output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+   reasoning_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL, PRIMARY KEY (hour, facet)
+) WITHOUT ROWID""",
+)
 
 TABLES_OF_2: Final = (
     # The number that tells the daemon that something was changed, and other single values.
@@ -73,7 +97,7 @@ TABLES_OF_2: Final = (
     """CREATE TABLE persons (
    ref TEXT PRIMARY KEY, org TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, salt BLOB NOT NULL
 ) WITHOUT ROWID""",
-    "CREATE UNIQUE INDEX idx_persons_value ON persons (org, kind, value)",
+    "CREATE UNIQUE INDEX idx_persons_value ON persons (value, kind, org)",
     # The Merkle tree of each stream in tiles of up to 256 hashes (level 0: leaves; level n: roots of full tiles below).
     """CREATE TABLE tiles (
    stream TEXT NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
@@ -97,9 +121,10 @@ TABLES_OF_2: Final = (
 
 
 def _2_identities_and_ledger(db: Database) -> None:
-    """Add orgs, apps, tokens, credentials, control records and the tree."""
-    for statement in TABLES_OF_2:
-        db.execute(statement)
+    """Add orgs, apps, tokens, credentials, control records and the tree; give records facets and usage."""
+    from llmcp.stores.sqlite_upgrade_2 import upgrade  # noqa: PLC0415 - for an upgrade alone
+
+    upgrade(db.conn, (*LOG_OF_2, *TABLES_OF_2))
 
 
 MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_1_records, _2_identities_and_ledger)
@@ -107,59 +132,4 @@ SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 
 SNAPSHOT_VERSION: Final = 2
-SNAPSHOT: Final = (
-    """CREATE TABLE "records" (
-   "seq" INTEGER PRIMARY KEY,
-   "id" TEXT NOT NULL,
-   "time" TEXT NOT NULL,
-   "stream" TEXT NOT NULL,
-   "decision_id" TEXT NOT NULL,
-   "org" TEXT NOT NULL,
-   "app" TEXT NOT NULL,
-   "user" TEXT NOT NULL,
-   "request_model" TEXT NOT NULL,
-   "response_model" TEXT NOT NULL,
-   "outcome" TEXT NOT NULL,
-   "operation" TEXT NOT NULL,
-   "provider" TEXT NOT NULL,
-   "record" BLOB NOT NULL
-)""",
-    """CREATE UNIQUE INDEX "idx_records_id"\n    ON "records" ("id")""",
-    """CREATE INDEX "idx_records_time"\n    ON "records" ("time")""",
-    """CREATE INDEX "idx_records_org"\n    ON "records" ("org")""",
-    "CREATE INDEX idx_records_app ON records ([app]) WHERE [app] <> ''",
-    "CREATE INDEX idx_records_user ON records ([user]) WHERE [user] <> ''",
-    "CREATE INDEX idx_records_outcome ON records ([outcome]) WHERE [outcome] <> 'allowed'",
-    "CREATE INDEX idx_records_decision_id ON records (decision_id) WHERE decision_id <> id",
-    "CREATE TABLE record_rules (rule TEXT, seq INTEGER, PRIMARY KEY (rule, seq)) WITHOUT ROWID",
-    *TABLES_OF_2,
-)
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file up to `SCHEMA_VERSION`, all or nothing. The caller has checked that it is ours and not newer."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Asked again under the lock: another process may have done it meanwhile.
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if not version:
-            for statement in SNAPSHOT:
-                connection.execute(statement)
-            version = SNAPSHOT_VERSION
-        _take(MIGRATIONS[version:], connection)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.execute("COMMIT")
-
-
-def _take(steps: Sequence[Callable[[Database], None]], connection: sqlite3.Connection) -> None:
-    if not steps:
-        return
-    from sqlite_utils import Database  # noqa: PLC0415 - 100 ms and 4 MB, for an upgrade alone
-
-    db = Database(connection, execute_plugins=False)
-    for step in steps:
-        step(db)
+SNAPSHOT: Final = (*LOG_OF_2, *TABLES_OF_2)

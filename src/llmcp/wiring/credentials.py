@@ -3,7 +3,6 @@
 Rules:
 1. What blocks (keychain, encrypted file, secret manager) is asked here, in a thread, never on the request path.
 2. Nothing stored: neither `keyring` nor `cryptography` is imported.
-3. The operator is the operating system's user, not what the environment says.
 """
 
 from __future__ import annotations
@@ -103,28 +102,9 @@ def wants(settings: Settings, wanted: Wanted) -> Wanted:
     return replace(wanted, provider=name, placed=placed.get(name, False))
 
 
-def change() -> Change:
-    """Return the circumstances of a change that begins now."""
-    from llmcp import wiring
-    from llmcp.control.change import Change
-
-    now = wiring.now()
-    return Change(f"local:{operator()}", now, f"c_{int(now.timestamp() * 1000):012x}{os.urandom(10).hex()}")
-
-
 def fresh_id() -> str:
     """Return an id for a new credential."""
     return f"cred_{base64.b32encode(os.urandom(_ID_BYTES)).decode('ascii').lower()[:_ID_CHARS]}"
-
-
-def operator() -> str:
-    """Return the name of the operating system's user, or the number where there is no name (a container)."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def variable(name: str) -> str | None:

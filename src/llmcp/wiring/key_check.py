@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from llmcp.control.credential_sources import resolve
 from llmcp.control.key_check import BODY_BYTES, Answer, State, Verdict, doubted, judge, unreachable
 from llmcp.core.http import Forward, RequestHead
-from llmcp.core.settings import ProviderSettings
 from llmcp.errors import LlmcpError
 from llmcp.plugins import dialect_families
 from llmcp.ports import Endpoint
-from llmcp.providers.credential_forms import authorized, form_of
 from llmcp.providers.surface import CatalogSurface
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from llmcp.core.credentials import Credential, CredentialEntry
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import SecretStore
-    from llmcp.providers.catalog import Catalog, ProviderEntry
-
-_REGION = "us-east-1"
+    from llmcp.providers.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,48 +55,45 @@ class Checker:
                 why = f"{error.what}: {error.why}" if error.why else error.what
                 yield _row(entry, "", Verdict(State.SOURCE_FAILED, f"its secret cannot be read: {why}"))
                 continue
-            for place in self._places(entry):
-                request = self._request(surface, entry.provider, place)
-                if isinstance(request, str):
-                    yield _row(entry, "", unreachable(request))
-                else:
-                    yield _row(entry, _url(request), self._verdict(request, credential))
+            for prefix in self._prefixes(entry):
+                url, verdict = self._place(surface, prefix, credential)
+                yield _row(entry, url, verdict)
 
-    def _places(self, entry: CredentialEntry) -> tuple[str, ...]:
+    def _prefixes(self, entry: CredentialEntry) -> tuple[str, ...]:
+        """Return what stands before the call in the gateway's paths, once for each place."""
         provider = self.catalog.entries.get(entry.provider)
         if provider is None or provider.host != "azure":
             return (f"/{entry.provider}",)
         return tuple(f"/azure/{resource}" for resource in entry.resources or ("resource",))
 
-    def _request(self, surface: CatalogSurface, provider: str, prefix: str) -> Forward | str:
-        """Return the call below `prefix`, without a credential; or why there is none."""
-        if provider not in surface.providers():
-            return f"there is no provider `{provider}` in this version or these settings"
-        known: ProviderEntry | None = self.catalog.entries.get(provider)
-        target = prefix + (known.check if known is not None else "/v1/models")
-        endpoint = surface.resolve(RequestHead("GET", target, ()))
+    def _place(self, surface: CatalogSurface, prefix: str, credential: Credential) -> tuple[str, Verdict]:
+        """Ask one place; return its URL too."""
+        provider = self.catalog.entries.get(credential.entry.provider)
+        if provider is None:
+            return "", unreachable("there is no such provider in this version or these settings")
+        endpoint = surface.resolve(RequestHead("GET", prefix + provider.check, ()))
         if not isinstance(endpoint, Endpoint):
-            return f"its address is not known; set `providers.{provider}.base_url`"
-        upstream = surface.upstream(endpoint)
+            return "", unreachable(f"its address is not known; set `providers.{provider.name}.base_url`")
         headers = [(b"accept", b"application/json"), (b"user-agent", b"llmcp")]
-        if endpoint.dialect.name == "anthropic" or (known is not None and known.dialects[0] == "anthropic"):
+        if provider.dialects[0] == "anthropic":
             headers.append((b"anthropic-version", b"2023-06-01"))
-        return Forward(upstream.origin, "GET", endpoint.target, tuple(headers), b"")
+        bare = Forward(surface.upstream(endpoint).origin, "GET", endpoint.target, tuple(headers), b"")
+        if not surface.may_receive(endpoint, credential.entry.resources):
+            return _url(bare), Verdict(State.UNPROVEN, "not tested: the call would go to a host outside its resources")
+        carried = surface.authorize(endpoint, bare.headers, credential.secret)
+        if carried is None:
+            return _url(bare), self._verdict(bare, surface.sign(endpoint, bare, credential.secret, self.now))
+        return _url(bare), self._verdict(bare, structs.replace(bare, headers=carried))
 
-    def _verdict(self, request: Forward, credential: Credential) -> Verdict:
-        provider = credential.entry.provider
-        entry = self.catalog.entries.get(provider)
-        region = self.settings.providers.get(provider, ProviderSettings()).region or _REGION
-        form = form_of(entry.auth if entry is not None else "bearer", provider, "")
-        with_key = authorized(request, form, credential.secret, region=region, now=self.now)
+    def _verdict(self, bare: Forward, with_key: Forward) -> Verdict:
         answer = self._ask(with_key)
         if isinstance(answer, Verdict):
             return answer
         verdict = judge(answer)
         if verdict.state is not State.VALID:
             return verdict
-        bare = self._ask(request)
-        return doubted(verdict, bare if isinstance(bare, Answer) else None)
+        without = self._ask(bare)
+        return doubted(verdict, without if isinstance(without, Answer) else None)
 
     def _ask(self, request: Forward) -> Answer | Verdict:
         import httpx

@@ -4,8 +4,8 @@ Rules:
 1. The home's lock is taken before anything is written; settings that do not load end the start with exit code 2.
 2. An address other than loopback needs `auth.require_virtual_key` and TLS, or `--insecure`; TLS is not built in this version.
 3. `run/daemon.json` stands only while the daemon listens; the token beside it is fresh at every start.
-4. A request that cannot be recorded (queue full, `when_full: refuse`), decided (no revision) or told from anybody else's (no access
-   snapshot) is refused with 503.
+4. A request that cannot be recorded (the store refuses, `when_full: refuse`), decided (no revision) or told from anybody else's (no
+   access snapshot) is refused with 503.
 5. Who may ask, and with whose key, is read before the listeners open, and swapped within a second of a change.
 """
 
@@ -38,14 +38,18 @@ from llmcp.runtime.recorder import Recorder
 from llmcp.runtime.state import DaemonState, Problem, problem_document
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
-from llmcp.stores import open_audit_log
+from llmcp.stores import keeper, open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.access import watch_access
+from llmcp.wiring.bodies import keeper_of_bodies
+from llmcp.wiring.changes import daemon_change
 from llmcp.wiring.jwt import start as start_issuer
 from llmcp.wiring.last_good import LastGood
 from llmcp.wiring.loading import Loader
+from llmcp.wiring.lost_records import LostRecords
 from llmcp.wiring.parts import Listener, RecorderPart
+from llmcp.wiring.reading import ReadsPart, open_reads, scopes
 from llmcp.wiring.settings import Flag, read_settings
 from llmcp.wiring.settling import Settler
 
@@ -172,7 +176,11 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     issuer = start_issuer(settings)
     changes = watch_access(home, lambda: loader.settings, issuer)
     records = open_audit_log(settings.store, home.data)
-    recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
+    lost_records = LostRecords(keeper(settings.store, home.data), home, new_change=daemon_change)
+    recorder = Recorder(
+        records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full,
+        report_lost=lost_records.report, bodies=keeper_of_bodies(home, settings),
+    )  # fmt: skip
     registry = Registry()
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
 
@@ -219,9 +227,10 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
             document["problems"] = [*state.problem_documents(), *map(problem_document, found)]
         return document
 
+    reads = open_reads(home, settings, records, scopes(changes, clock.now), clock.now)
     app = AdminApp(
         state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,
-        stop=daemon.request_stop,
+        stop=daemon.request_stop, reads=reads,
     )  # fmt: skip
     admin = listener(serve_handler(app), settler.refuse)
     settler.watch_connections(gateway, pool)
@@ -246,8 +255,9 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     await daemon.run(
         (
             Listener("gateway", gateway, listen.host, listen.port, state),
-            RecorderPart(recorder, records),
+            RecorderPart(recorder, records, lost_records),
             Listener("admin", admin, listen.host, listen.admin_port, state),
+            ReadsPart(reads),
         ),
         watcher,
         ready,
@@ -260,9 +270,11 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 def _store_problems(store: str, changes: Changes[Access], recorder: Recorder) -> list[Problem]:
     """Return what is wrong with what the store gives and takes."""
     found = [Problem(store, 0, problem) for problem in changes.problems]
-    kept = recorder.state()
+    kept, lost = recorder.state(), recorder.lost()
     if not kept.healthy:
         found.append(Problem(store, 0, f"the store takes no records ({kept.last_error}); {kept.pending} wait"))
+    if lost is not None:
+        found.append(Problem(store, 0, f"{lost.count} records since {lost.first} are lost"))
     return found
 
 
