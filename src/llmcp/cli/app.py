@@ -27,6 +27,7 @@ from llmcp.cli import (
     config,
     daemon,
     demo,
+    doctor,
     env,
     init,
     key,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
+            "run", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
             "inspect", "registry", "ca", "change",
         )
     ),
@@ -85,7 +86,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, daemon, env, demo, usage, completion, version):
+for module in (init, daemon, doctor, env, demo, usage, completion, version):
     module.register(app)
 audit_erase.register(audit.app)
 audit_export.register(audit.app)

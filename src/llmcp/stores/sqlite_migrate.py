@@ -18,7 +18,7 @@ from llmcp.core.store_facts import Migrated
 from llmcp.errors import NotFoundError, UsageError
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_backup import backup, fresh_name, need_room, stamp
-from llmcp.stores.sqlite_check import check_header, check_owner, size, unreadable
+from llmcp.stores.sqlite_check import check_header, check_owner, open_to_read, size, unreadable
 from llmcp.stores.sqlite_connection import connect, corrupt, refuse_others, translated
 from llmcp.stores.sqlite_down import DOWN, UNREADABLE
 
@@ -44,7 +44,7 @@ def version_of(path: Path) -> int:
         check_header(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    with translated(path), closing(connect(path, read_only=True)) as connection:
+    with translated(path), closing(open_to_read(path)) as connection:
         return check_owner(connection, path)
 
 
