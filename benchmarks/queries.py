@@ -160,7 +160,7 @@ def kinds(rows: int) -> dict[str, Callable[[random.Random], RecordFilter]]:
 def measure(path: Path, rows: int, repeats: int) -> None:
     """Print p50 and p99 of each query."""
     log, rng = SqliteAuditLog(path), random.Random(3)
-    print(f"{'query':40}{'rows':>6}{'first ms':>10}{'p50 ms':>9}{'p99 ms':>9}{'p50 CPU':>9}")
+    print(f"{'query':40}{'rows':>6}{'first ms':>10}{'p50 ms':>10}{'p99 ms':>10}{'p50 CPU':>10}")
     for name, made in kinds(rows).items():
         took, cpu, found = [], [], 0
         for _ in range(repeats):
@@ -169,14 +169,14 @@ def measure(path: Path, rows: int, repeats: int) -> None:
             found = len(list(log.page(wanted).records))
             cpu.append((time.process_time() - spent) * 1e3)
             took.append((time.perf_counter() - begin) * 1e3)
-        ordered = sorted(took)
-        print(
-            f"{name:40}{found:6}{took[0]:10.1f}{statistics.median(took):9.1f}{ordered[int(len(ordered) * 0.99)]:9.1f}", flush=True
-        )
+        last = sorted(took)[int(len(took) * 0.99)]
+        figures = (took[0], statistics.median(took), last, statistics.median(cpu))
+        print(f"{name:40}{found:6}" + "".join(f"{figure:10.1f}" for figure in figures), flush=True)
     for by in (("model",), ("org", "outcome"), ("day",)):
         begin, spent = time.perf_counter(), time.process_time()
         count = len(list(SqliteUsage(path).rows(UsageQuery(by, RecordFilter(since=timestamp(BEGIN + timedelta(hours=7.5)))))))
-        print(f"{f'usage by {",".join(by)}, 30 days':40}{count:6}{(time.perf_counter() - begin) * 1e3:10.1f}{(time.process_time() - spent) * 1e3:27.1f}", flush=True)
+        figures = ((time.perf_counter() - begin) * 1e3, (time.process_time() - spent) * 1e3)
+        print(f"{f'usage by {",".join(by)}, 30 days':40}{count:6}{figures[0]:10.1f}{figures[1]:30.1f}", flush=True)
 
 
 def main() -> None:

@@ -214,6 +214,27 @@ class AuditLogContract:
                 seen += [parse(data).seq for data in batch]
         assert seen == list(range(1, 9))
 
+    @settings(max_examples=30, deadline=None, suppress_health_check=SHARED)
+    @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS)
+    def test_following_shows_what_passes_of_what_comes(
+        self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter
+    ) -> None:
+        """Bounds of `seq` and the limit are the follower's own affair."""
+        follower = log.follow()
+        after = follower.last_seq()
+        assert follower.changed()
+        assert not follower.changed()
+        log.append(batch)
+        assert follower.changed() == bool(batch)
+        seen, more = [], True
+        while more:
+            found, after, more = follower.page(wanted, after)
+            seen += found
+        follower.close()
+        wanted = replace(wanted, after_seq=-1, before_seq=0)
+        assert [parse(data) for data in seen] == [item for item in batch if wanted.matches(item)]
+        assert after == log.last_seq()
+
     def test_hostile_text_is_stored_mended(self, log: AuditLog) -> None:
         """Half a surrogate pair or a NUL in a model's name must not lose the record."""
         log.append([record(gen_ai=GenAi(request_model="\ud800\x00'; DROP TABLE records"), user="\udfff")])

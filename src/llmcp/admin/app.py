@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmcp.admin.answers import CHALLENGE, NO_STORE, bearer, document, error, is_json
-from llmcp.admin.reading import readable
+from llmcp.admin.reading import readable, refused
 from llmcp.core.http import Respond
 from llmcp.engine.admission import admission
+from llmcp.errors import LlmcpError
 from llmcp.runtime.health import health
 from llmcp.telemetry.metrics import CONTENT_TYPE
 
@@ -63,7 +64,10 @@ class Reads:
         """Answer a read path."""
 
         def work() -> Respond:
-            scope = None if operator else self.scope_of(key)
+            try:
+                scope = None if operator else self.scope_of(key)
+            except LlmcpError as raised:
+                return refused(raised)
             if scope is None and not operator:
                 return _not_known()
             return self.reading.answer(head.target, scope)
@@ -97,9 +101,9 @@ class AdminApp:
 
     def __call__(self, head: RequestHead, body: bytes) -> Respond | Later:
         """Answer one request."""
-        refused = admission(head, self._listen) or health(head, self._state)
-        if refused is not None:
-            return refused
+        local = admission(head, self._listen) or health(head, self._state)
+        if local is not None:
+            return local
         path = head.target.partition("?")[0]
         reads = self._reads if readable(path) else None
         method = _METHODS.get(path) if reads is None else "GET"

@@ -78,8 +78,8 @@ class Reading:
             return error(404, "not-found", "nothing is served here")
         try:
             return route.answer(self, Question(scope, name, _parameters(query, route.parameters)))
-        except tuple(_STATUS) as raised:
-            return _refused(raised)
+        except LlmcpError as raised:
+            return refused(raised)
 
     def orgs(self, question: Question) -> Respond:
         """List orgs."""
@@ -206,7 +206,10 @@ def _nothing(what: str) -> NotFoundError:
     return NotFoundError(f"there is no such {what}", code=f"no-such-{what}")
 
 
-def _refused(raised: LlmcpError) -> Respond:
-    status = next(status for kind, status in _STATUS.items() if isinstance(raised, kind))
+def refused(raised: LlmcpError) -> Respond:
+    """Word an error of ours as an answer; a kind that has no status here is a bug, and raised again."""
+    status = next((status for kind, status in _STATUS.items() if isinstance(raised, kind)), None)
+    if status is None:
+        raise raised
     message = f"{raised.what}: {raised.why}" if raised.why else raised.what
     return error(status, raised.code, message, hint=raised.fix)

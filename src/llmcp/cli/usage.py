@@ -77,6 +77,7 @@ def usage(
     form = chosen(output, as_json, Output.TABLE)
     if chart and form not in {Output.TABLE, Output.TEXT}:
         raise UsageError(f"`--chart` and `-o {form}` contradict each other", fix="give one of them")
+    drawn = _measure(measure)
     query = control.resolve_usage(spoken, by, wiring.now())
     answer = wiring.usage_log().answer(query)
     for note in control.notes(answer, query.by):
@@ -88,7 +89,7 @@ def usage(
     elif not answer.rows:
         say("no request in this time")
     elif chart:
-        _draw(answer, query.by, _measure(measure) or control.measure_of(answer))
+        _draw(answer, query.by, drawn or control.measure_of(answer))
     else:
         _tabulate(answer, query.by)
 
@@ -120,6 +121,7 @@ def _tabulate(answer: UsageAnswer, by: Sequence[str]) -> None:
     if len(rows) > 1 and "label" not in by:
         rows.append({by[0]: "total", **control.total(answer)})
     for row in rows:
+        row.update({name: row[name] or "-" for name in by if name in row})
         row.update({name: f"{row[name]:,}" for name in _SHOWN}, cost=usd(row["cost_microusd"]))
     columns = (*by, *_SHOWN, "cost")
     emit_rows(rows, Output.TABLE, columns, right=(*_SHOWN, "cost"))

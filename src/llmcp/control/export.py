@@ -2,7 +2,7 @@
 
 Rules:
 1. Memory holds a batch of records, never all of them.
-2. `jsonl` is the records themselves, byte for byte; `csv` the flat row; the others are mappings, one module each.
+2. `jsonl` is what the log's query yields, byte for byte; `csv` the flat row; the others are mappings, one module each.
 3. A person stands in an export as the log's query yields it: named, or erased.
 4. One export holds one stream.
 5. A cell of CSV cannot steer a spreadsheet or a terminal.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.control.export_parts import items_at, map_at, microseconds, number_at, paths, pruned, text_at, without
+from llmcp.control.export_parts import items_at, map_at, microseconds, number_at, paths, pruned, rules_at, text_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,7 +158,7 @@ def _source(record: Record, *, control: bool) -> dict[str, Any]:
 def _exchange(record: Record) -> dict[str, Any]:
     status = number_at(record, "upstream", "status")
     provider, model = text_at(record, "gen_ai", "provider"), text_at(record, "gen_ai", "request_model")
-    rules = [rule for rule in items_at(record, "rules") if isinstance(rule, dict)]
+    rules = rules_at(record)
     said = pruned(
         {
             "duration": number_at(record, "latency_ms"),
@@ -167,11 +167,11 @@ def _exchange(record: Record) -> dict[str, Any]:
             "dst_endpoint": {"svc_name": provider},
             "resources": [{"name": model, "type": "model"}] if model else [],
             "authorizations": [_authorization(rule) for rule in rules],
+            "policy": {"name": str(rules[0].get("policy", ""))} if rules else {},
         }
     )
-    first = {"policy": {"name": str(rules[0].get("policy", ""))}} if rules else {}
     model = model or "no model"
-    return {"message": f"{text_at(record, 'outcome')}: {text_at(record, 'operation')} {provider}/{model}", **said, **first}
+    return {"message": f"{text_at(record, 'outcome')}: {text_at(record, 'operation')} {provider}/{model}", **said}
 
 
 def _authorization(rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.control.export_parts import at, items_at, microseconds, number_at, paths, text_at, without
+from llmcp.control.export_parts import at, items_at, microseconds, number_at, paths, rules_at, text_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +69,7 @@ _SEVERITIES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         **dict.fromkeys(("cut", "denied", "held", "redacted", "edited"), (13, "WARN")),
     }
 )
+_LATEST: Final = 2**64 - 1
 _INFO: Final = (9, "INFO")
 _WARN: Final = (13, "WARN")
 
@@ -82,7 +83,7 @@ def request(records: Sequence[Record], version: str) -> dict[str, Any]:
 
 def log_record(record: Record) -> dict[str, Any]:
     """Return one record as a log record."""
-    nanoseconds = str(microseconds(record) * 1000)
+    nanoseconds = str(min(max(microseconds(record), 0) * 1000, _LATEST))
     number, text = _SEVERITIES.get(text_at(record, "outcome"), _INFO)
     if number < _WARN[0] and (items_at(record, "warnings") or text_at(record, "would_be", "verdict") == "deny"):
         number, text = _WARN
@@ -133,7 +134,7 @@ def _sentence(record: Record) -> str:
     if text_at(record, "stream") == "control":
         return f"{text_at(record, 'actor')}: {text_at(record, 'action')} {text_at(record, 'target')}".rstrip()
     model = text_at(record, "gen_ai", "request_model") or "no model"
-    rules = " ".join(f"{rule.get('policy')}/{rule.get('id')}" for rule in items_at(record, "rules"))
+    rules = " ".join(f"{rule.get('policy')}/{rule.get('id')}" for rule in rules_at(record))
     said = f"{text_at(record, 'outcome')}: {text_at(record, 'operation')} {text_at(record, 'gen_ai', 'provider')}/{model}"
     return f"{said} by {rules}" if rules else said
 

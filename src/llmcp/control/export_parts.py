@@ -43,6 +43,11 @@ def map_at(record: Record, *path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def rules_at(record: Record) -> list[dict[str, Any]]:
+    """Return the rules that acted."""
+    return [rule for rule in items_at(record, "rules") if isinstance(rule, dict)]
+
+
 def at(record: Record, *path: str) -> Any:  # noqa: ANN401 - a record's value
     """Return what stands at `path`, None where there is nothing."""
     value: Any = record

@@ -9,7 +9,6 @@ Rules:
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from llmcp.ports.stores import IdentityStore
 
 __all__ = [
-    "RANDOM_BYTES", "Issued", "TokenWish", "create_token", "find_token", "list_tokens", "load_directory", "owners", "prove", "revoke_token",
+    "RANDOM_BYTES", "Issued", "TokenWish", "create_token", "find_token", "list_tokens", "load_directory", "owners", "revoke_token",
     "rotate_token", "show_token", "state_of", "token_document", "token_documents",
 ]  # fmt: skip
 
@@ -199,17 +198,6 @@ def load_directory(store: IdentityStore, pepper: bytes) -> DirectoryData:
     """Return everything a daemon must know to tell who asks. Read the change number first, then this: a change between is seen next time."""
     tokens = store.tokens()
     return DirectoryData(tokens=tokens, apps=store.apps(), orgs=store.orgs(), pepper=pepper)
-
-
-def prove(data: DirectoryData, key: bytes, now: str) -> Token | None:
-    """Return the token whose key `key` is, if it is valid at `now`; compared in constant time."""
-    token_id = virtual_keys.parse(key)
-    token = next((token for token in data.tokens if token.id == token_id), None)
-    known = hmac.compare_digest(virtual_keys.digest(data.pepper, key), token.digest if token else bytes(32))
-    if token is None or not known or not data.pepper:
-        return None
-    (document,) = token_documents((token,), data.orgs, data.apps, now)
-    return token if document["state"] == TokenState.VALID else None
 
 
 def _issue(fields: dict[str, Any], change: Change, *, pepper: bytes, random_bytes: bytes, enabled: bool = True) -> Issued:

@@ -61,9 +61,16 @@ def measure_of(answer: UsageAnswer) -> str:
 def series(answer: UsageAnswer, by: Sequence[str], measure: str) -> list[tuple[str, int]]:
     """Return what is drawn: the words of each row and its sum; the spans of a series of time without gaps."""
     index = MEASURES.index(measure)
-    points = {"  ".join(key or "-" for key in row.keys): row.sums[index] for row in answer.rows}
-    if len(by) != 1 or not is_time(by[0]) or not points:
-        return list(points.items())
+    if len(by) != 1 or not is_time(by[0]):
+        widths = [max((len(row.keys[at]) for row in answer.rows), default=0) for at in range(len(by))]
+        rows = answer.rows if any(map(is_time, by)) else sorted(answer.rows, key=lambda row: -row.sums[index])
+        return [
+            ("  ".join(f"{key or '-':{width}}" for key, width in zip(row.keys, widths, strict=True)), row.sums[index])
+            for row in rows
+        ]
+    points = {row.keys[0]: row.sums[index] for row in answer.rows}
+    if not points:
+        return []
     return [(span, points.get(span, 0)) for span in _spans(min(points), max(points))]
 
 

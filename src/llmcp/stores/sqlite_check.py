@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, Final
 from llmcp.core.store_facts import StoreFacts
 from llmcp.errors import NotFoundError, UnreachableError, UsageError
 from llmcp.stores.sqlite_connection import connect, connect_frozen, corrupt, refuse_others, translated
+from llmcp.stores.sqlite_header import HEADER_BYTES, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC: Final = b"SQLite format 3\0"
-_HEADER: Final = 100
 _MOST: Final = 5
 
 
 def check_header(path: Path) -> None:
     """Refuse what the first 100 bytes already tell (https://www.sqlite.org/fileformat2.html section 1.3)."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER)
-    if not header.startswith(_MAGIC) or len(header) < _HEADER:
+    header = read_header(path)
+    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
         raise corrupt(path, "its header is not SQLite's")
     refuse_others(path, owner=int.from_bytes(header[68:72]), version=int.from_bytes(header[60:64]))
 

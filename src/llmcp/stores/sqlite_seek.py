@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FEW_FACETS: Final = 256
-_STRETCH: Final = 4096
+STRETCH: Final = 4096
 _CHUNK: Final = 256
 
 _HEADS: Final = """SELECT f.value, (SELECT seq FROM records INDEXED BY idx_records_facet
@@ -40,9 +40,9 @@ def walk(
         return
     if len(facets) > FEW_FACETS:
         known = frozenset(facets)
-        stretch = connection.execute(_ROWS.format(order), (low, high, _STRETCH)).fetchall()
+        stretch = connection.execute(_ROWS.format(order), (low, high, STRETCH)).fetchall()
         yield from (seq for seq, facet in stretch if facet in known)
-        if len(stretch) < _STRETCH:
+        if len(stretch) < STRETCH:
             return
         low, high = (low, stretch[-1][0] - 1) if newest_first else (stretch[-1][0] + 1, high)
     yield from _merged(connection, facets, low, high, order)

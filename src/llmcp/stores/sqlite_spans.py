@@ -32,16 +32,10 @@ _EDGE: Final = (
 
 def note_spans(connection: sqlite3.Connection, first: int, times: Iterable[str]) -> None:
     """Keep up with new rows, whose times these are; `first` is the `seq` of the first. In the caller's transaction."""
-    spans: dict[str, list[int]] = {}
-    for seq, time in enumerate(times, first):
-        slot = time[:SLOT_CHARS]
-        span = spans.get(slot)
-        if span is None:
-            spans[slot] = [seq, seq]
-        else:
-            span[1] = seq
-    for slot, (low, high) in spans.items():
-        connection.execute(_NOTE, (slot, low, high))
+    slots = [time[:SLOT_CHARS] for time in times]
+    lasts = {slot: seq for seq, slot in enumerate(slots, first)}
+    for slot, last in lasts.items():
+        connection.execute(_NOTE, (slot, first + slots.index(slot), last))
 
 
 def note_sessions(connection: sqlite3.Connection, first: int, records: Iterable[DecisionRecord]) -> None:
@@ -52,6 +46,12 @@ def note_sessions(connection: sqlite3.Connection, first: int, records: Iterable[
             values += (record.session, seq)
     if values:
         write_rows(connection, "INSERT INTO record_sessions", 2, values)
+
+
+def forget_spans(connection: sqlite3.Connection, size: int) -> None:
+    """Forget where rows up to `size` lie, which are being pruned: also what the sessions of theirs were called."""
+    connection.execute("DELETE FROM record_sessions WHERE seq <= ?", (size,))
+    connection.execute("DELETE FROM record_spans WHERE last <= ?", (size,))
 
 
 def bounds_of(connection: sqlite3.Connection, since: str, until: str) -> tuple[int, int]:

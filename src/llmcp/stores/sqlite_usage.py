@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SPANS: Final = {0: "", 13: "hour, ", 10: "hour / 24, ", 7: "hour / 24, "}
 _SUMS: Final = ", ".join(f"sum({name})" for name in MEASURES)
+_HOURS: Final = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
 _FACETS: Final = (
     "SELECT id, org, app, [user], key_id, provider, operation, request_model, response_model, outcome, labels FROM facets"
 )
@@ -160,7 +161,9 @@ class _Answering:
         where = " AND ".join(condition for condition, asked in (("hour >= ?", first), ("hour < ?", end)) if asked is not None)
         bounds = [bound for bound in (first, end) if bound is not None]
         span = _SPANS[self._sums.span]
-        sql = f"SELECT number, min(hour), {_SUMS} FROM usage CROSS JOIN grouped USING (facet) WHERE {where or '1'} GROUP BY {span}number"  # noqa: S608 - of constants
+        # By hour first: so the rows lie in the table, and sorting an hour is much cheaper than sorting all.
+        hours = f"SELECT number, hour, {_HOURS} FROM usage CROSS JOIN grouped USING (facet) WHERE {where or '1'} GROUP BY hour, number"  # noqa: S608 - of constants
+        sql = f"SELECT number, min(hour), {_SUMS} FROM ({hours}) GROUP BY {span}number"  # noqa: S608 - of constants
         for number, hour, *sums in self._connection.execute(sql, bounds):
             self._sums.add(self._groups[number], _moment(hour), sums)
 

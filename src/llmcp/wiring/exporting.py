@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import os
 import sys
 import tempfile
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
 _BUFFER = 1 << 20
 
 
-class _Output(io.RawIOBase):
-    """Standard output as a file that knows how far it is, for writers that ask; closing it closes nothing."""
+class _Output:
+    """A stream that is somebody else's, as a file that knows how far it is, for writers that ask; closing it closes nothing."""
+
+    closed = False
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -35,6 +36,12 @@ class _Output(io.RawIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
         self._stream.write(data)
@@ -47,6 +54,9 @@ class _Output(io.RawIOBase):
 
     def flush(self) -> None:
         self._stream.flush()
+
+    def close(self) -> None:
+        pass
 
 
 @contextlib.contextmanager

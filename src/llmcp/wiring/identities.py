@@ -11,9 +11,6 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from llmcp.config.home import Home
     from llmcp.control.change import Change
     from llmcp.core.settings import Settings
@@ -84,19 +81,3 @@ def known_providers() -> frozenset[str]:
     from llmcp import wiring
 
     return frozenset(str(row["name"]) for row in wiring.provider_rows())
-
-
-def scopes(store: IdentityStore, kept: SecretStore, now: Callable[[], datetime]) -> Callable[[bytes], str | None]:
-    """Return what tells the org of a virtual key, as the store has it at the moment of asking; it blocks."""
-    from llmcp.control.pepper import read_pepper
-    from llmcp.control.tokens import load_directory, prove
-    from llmcp.core.records import timestamp
-    from llmcp.core.virtual_keys import parse
-
-    def scope_of(key: bytes) -> str | None:
-        if parse(key) is None:
-            return None
-        token = prove(load_directory(store, read_pepper(kept)), key, timestamp(now()))
-        return token.org if token is not None else None
-
-    return scope_of

@@ -92,6 +92,16 @@ def test_what_is_the_operators_is_no_virtual_keys(app: AdminApp, method: str, pa
     assert ask(app, method, path, OPERATOR).status in {200, 202}
 
 
+def test_a_store_that_is_gone_is_said_and_is_no_bug(app: AdminApp, tmp_path: Path) -> None:
+    """503 with a stable code, whoever asks and whatever."""
+    for part in tmp_path.glob("llmcp.db*"):
+        part.unlink()
+    for key in ("a", OPERATOR):
+        for path in ("/v1/orgs", "/v1/tokens", "/v1/records", "/v1/usage"):
+            answer = ask(app, "GET", path, key)
+            assert (answer.status, b"store-" in answer.body) == (503, True), answer.body
+
+
 def test_without_stores_there_are_no_read_paths() -> None:
     """An admin listener for status alone."""
     app = AdminApp(

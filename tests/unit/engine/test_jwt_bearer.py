@@ -185,6 +185,8 @@ def test_an_algorithm_that_settings_do_not_name_is_refused_even_if_the_key_could
     """The list is the settings', not the token's and not the issuer's."""
     assert isinstance(bearer(algorithms=("RS256", "RS512")).verify(signed(claims_of(ISSUER), algorithm="RS512"), NOW), Identity)
     assert "algorithm" in why(bearer().verify(signed(claims_of(ISSUER), algorithm="RS512"), NOW))
+    wider = JwtBearer(SETTINGS, key_set(None, ALL), Asking())
+    assert "`auth.jwt.algorithms`" in why(wider.verify(signed(claims_of(ISSUER), algorithm="RS512"), NOW))
     bound = [public_jwk("RSA", kid="k1", alg="RS256")]
     assert "not one for its algorithm" in why(
         bearer(bound, algorithms=ALL).verify(signed(claims_of(ISSUER), algorithm="PS256"), NOW)

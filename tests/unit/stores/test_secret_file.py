@@ -91,7 +91,7 @@ def test_a_short_passphrase_is_refused_without_being_quoted(tmp_path: Path) -> N
     assert "hunter" not in f"{told.value}{told.value.why}{told.value.fix}"
 
 
-@pytest.mark.parametrize("wrong", [PASSPHRASE + "!", "", random_key()])
+@pytest.mark.parametrize("wrong", [PASSPHRASE + "!", "", random_key()], ids=["another passphrase", "none", "a key"])
 def test_a_wrong_master_key_is_said_and_changes_nothing(tmp_path: Path, wrong: str) -> None:
     """Reading, writing and deleting are refused alike."""
     opened(tmp_path, PASSPHRASE).set("a", MARKER.encode())
