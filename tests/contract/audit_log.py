@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmcp.core import records
 from llmcp.core.record_filter import RecordFilter
-from llmcp.core.records import DecisionRecord, GenAi, Rule, WouldBe, canonical, parse
+from llmcp.core.records import DecisionRecord, Facts, Finding, GenAi, Rule, WouldBe, canonical, parse
 
 if TYPE_CHECKING:
     from llmcp.ports.stores import AuditLog
@@ -45,6 +46,12 @@ RECORDS = st.builds(
     outcome=st.sampled_from(records.Outcome).map(str),
     operation=NAMES,
     rules=RULES.map(tuple),
+    key_id=NAMES,
+    labels=st.dictionaries(st.sampled_from(["team", "tier"]), NAMES),
+    findings=st.lists(
+        st.builds(Finding, st.just("none"), st.just(1), st.sampled_from(["pii.email", "pii.iban"])), max_size=2
+    ).map(tuple),
+    facts=st.builds(Facts, client_ip=st.sampled_from(["", "127.0.0.1", "203.0.113.1", "2001:db8::1"])),
     would_be=st.builds(WouldBe, rules=RULES.map(tuple), verdict=NAMES),
     gen_ai=st.builds(GenAi, provider=NAMES, request_model=MODELS, response_model=MODELS),
 )
@@ -80,11 +87,37 @@ class AuditLogContract:
         assert log.last_seq() == 331
 
     def test_what_is_read_is_the_canonical_form_with_its_seq(self, log: AuditLog) -> None:
-        """Byte for byte, so that a later hash of it holds."""
+        """Byte for byte, and so is the leaf where it names nobody."""
         one, two = record(org="ü", labels={"b": "1", "a": "2"}), record()
         log.append([one, two])
         assert list(log.query(RecordFilter())) == [canonical(one), canonical(two)]
+        assert [log.leaf(1), log.leaf(2), log.leaf(3)] == [canonical(one), canonical(two), None]
         assert (one.seq, two.seq) == (1, 2)
+
+    def test_a_leaf_names_persons_by_reference_only(self, log: AuditLog) -> None:
+        """User and address; whoever reads a record still sees them, and the caller's record keeps them."""
+        given = [
+            record(org="a", user="zoë@x", facts=Facts(client_ip="203.0.113.77", max_tokens=7)),
+            record(org="a", user="zoë@x", facts=Facts(client_ip="127.0.0.1")),
+            record(org="b", user="zoë@x"),
+        ]
+        log.append(given)
+        leaves = [parse(log.leaf(seq) or b"") for seq in (1, 2, 3)]
+        assert leaves[0].user == leaves[1].user != leaves[2].user
+        for name in (leaves[0].user, leaves[2].user, leaves[0].facts.client_ip):
+            assert re.fullmatch("person:[0-9a-f]{32}", name)
+        assert leaves[0].facts.max_tokens == 7
+        assert leaves[1].facts.client_ip == "127.0.0.1"
+        assert list(log.query(RecordFilter())) == [canonical(item) for item in given]
+        assert log.get(given[0].id) == canonical(given[0])
+        assert [parse(data).seq for data in log.query(RecordFilter(user="zoë@x", org="a"))] == [1, 2]
+
+    def test_a_record_that_is_no_decisions_own_is_refused(self, log: AuditLog) -> None:
+        """It would be found under another name than its own; what is right beside it is not written either."""
+        for bad in (record(id="other", decision_id="dec-2"), record(stream="control")):
+            with pytest.raises(ValueError, match="decision"):
+                log.append([record(), bad])
+        assert log.append([record()]) == 1
 
     def test_a_record_that_is_already_there_is_not_written_twice(self, log: AuditLog) -> None:
         """A retry after a failure that was none leaves neither a double nor a gap."""
@@ -118,14 +151,12 @@ class AuditLogContract:
         assert [parse(data) for data in log.query(wanted)] == passing
 
     def test_a_decision_is_found_by_its_id_and_nothing_else_is(self, log: AuditLog) -> None:
-        """By the record's own id or by the decision it belongs to."""
-        plain, other = record(), record(id="other", decision_id="dec-2")
+        """It is the record's id."""
+        plain, other = record(), record()
         log.append([plain, other])
         assert log.get(plain.decision_id) == canonical(plain)
-        assert log.get("dec-2") == canonical(other)
         assert log.get("missing") is None
-        assert list(log.query(RecordFilter(decision_id="dec-2"))) == [canonical(other)]
-        assert list(log.query(RecordFilter(decision_id=plain.id))) == [canonical(plain)]
+        assert list(log.query(RecordFilter(decision_id=other.id))) == [canonical(other)]
         assert list(log.query(RecordFilter(decision_id="other"))) == []
 
     def test_a_follower_sees_every_record_once(self, log: AuditLog) -> None:

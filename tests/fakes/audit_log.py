@@ -1,9 +1,15 @@
-"""An audit log in memory, for tests of what stands above the store. It passes the same contract as the real ones."""
+"""An audit log in memory, for tests of what stands above the store. It passes the same contract as the real ones.
+
+Its rows name persons; only its leaves do not.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from llmcp.core.records import canonical, parse
 
@@ -12,6 +18,10 @@ if TYPE_CHECKING:
 
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
+
+
+def _reference(org: str, value: str) -> str:
+    return f"person:{hashlib.md5(f'{org} {value}'.encode(), usedforsecurity=False).hexdigest()}" if value else ""
 
 
 class MemoryAuditLog:
@@ -24,6 +34,8 @@ class MemoryAuditLog:
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """See the port."""
         with self._lock:
+            if any(record.id != record.decision_id or record.stream != "decision" for record in records):
+                raise ValueError("a decision record's id is its decision's")
             known = {parse(row).id for row in self.rows}
             fresh: list[bytes] = []
             for record in records:
@@ -43,7 +55,18 @@ class MemoryAuditLog:
 
     def get(self, decision_id: str) -> bytes | None:
         """See the port."""
-        return next((row for row in self.rows if decision_id in {parse(row).id, parse(row).decision_id}), None)
+        return next((row for row in self.rows if parse(row).id == decision_id), None)
+
+    def leaf(self, seq: int) -> bytes | None:
+        """See the port."""
+        if not 1 <= seq <= len(self.rows):
+            return None
+        record = parse(self.rows[seq - 1])
+        record.user = _reference(record.org, record.user)
+        if not record.facts.client_ip.startswith(("127.", "::1")):
+            facts = msgspec.structs.replace(record.facts, client_ip=_reference(record.org, record.facts.client_ip))
+            record.facts = facts
+        return canonical(record)
 
     def last_seq(self) -> int:
         """See the port."""

@@ -31,7 +31,8 @@ print("ready", flush=True)
 while True:
     for _ in range(37):
         number += 1
-        recorder.submit(DecisionRecord(id=f"{sys.argv[2]}-{number}", time="2026-01-01T00:00:00.000000Z", session="x" * 500))
+        name = f"{sys.argv[2]}-{number}"
+        recorder.submit(DecisionRecord(id=name, decision_id=name, time="2026-01-01T00:00:00.000000Z", session="x" * 500))
     assert recorder.flush(30)
     print(number, flush=True)
 """

@@ -27,17 +27,21 @@ class AuditLog(Protocol):
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """Give each record its `seq` (no gaps) and commit all of them in one transaction; return the last `seq`.
 
-        A record whose `id` is already stored is skipped. Raises: UnreachableError, with nothing written.
+        A record whose `id` is already stored is skipped. Raises: UnreachableError, with nothing written; ValueError for a record
+        that is no decision's own (`id` is not `decision_id`).
         """
 
     def query(self, wanted: RecordFilter) -> Iterator[bytes]:
-        """Yield the canonical records that `wanted` lets pass, newest last."""
+        """Yield the records that `wanted` lets pass, newest last: JSON with the persons who are still known, keys in canonical order."""
 
     def get(self, decision_id: str) -> bytes | None:
-        """Return the canonical record of a decision, or None."""
+        """Return the record of a decision as `query` does, or None."""
+
+    def leaf(self, seq: int) -> bytes | None:
+        """Return a record's canonical bytes as they were written, persons by reference: what the tree hashes. None: not there."""
 
     def last_seq(self) -> int:
-        """Return the newest record's `seq`, 0 where there is none."""
+        """Return the newest record's `seq`, also where it was pruned; 0 where there never was one."""
 
     def close(self) -> None:
         """Let go of the store."""

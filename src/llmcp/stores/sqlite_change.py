@@ -2,7 +2,7 @@
 
 Rules:
 1. All of it is committed, or none of it.
-2. The record gets its `seq` under the write lock, and its leaf in the control stream's tree.
+2. The record gets its `seq` under the write lock, and its leaf in the control stream's tree. It names persons by reference.
 3. The change number grows with every change: the daemon looks at it several times a second.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.control_records import canonical
 from llmcp.stores.sqlite_file import connect, translated
+from llmcp.stores.sqlite_persons import conceal_control
 from llmcp.stores.sqlite_tree import append_leaves
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
     """Open a transaction for the caller's writes; when the block ends without an error, add `record` and commit.
 
-    `record.seq` is filled in. Raises: UnreachableError; errors of the block pass, with nothing written.
+    `record.seq` is filled in, persons are replaced by references. Raises: UnreachableError; errors of the block pass, with nothing written.
     """
     with translated(path), closing(connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -46,6 +47,7 @@ def append_control(connection: sqlite3.Connection, record: ControlRecord) -> Non
     """Add `record` in the caller's transaction."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM control_records").fetchone()
     record.seq = int(last) + 1
+    conceal_control(connection, record)
     data = canonical(record)
     connection.execute(
         "INSERT INTO control_records VALUES (?, ?, ?, ?, ?, ?)",

@@ -41,6 +41,27 @@ def _1_records(db: Database) -> None:
     db.execute("CREATE TABLE record_rules (rule TEXT, seq INTEGER, PRIMARY KEY (rule, seq)) WITHOUT ROWID")
 
 
+LOG_OF_2: Final = (
+    # The decision stream: `id` is the decision's.
+    """CREATE TABLE records (
+   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time TEXT NOT NULL, facet INTEGER NOT NULL, record BLOB NOT NULL
+)""",
+    "CREATE INDEX idx_records_time ON records (time)",
+    "CREATE INDEX idx_records_facet ON records (facet)",
+    # One row for every combination of what a query filters by and usage groups by (`sqlite_facets`).
+    """CREATE TABLE facets (
+   id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, org TEXT NOT NULL, app TEXT NOT NULL, user TEXT NOT NULL,
+   key_id TEXT NOT NULL, provider TEXT NOT NULL, operation TEXT NOT NULL, request_model TEXT NOT NULL,
+   response_model TEXT NOT NULL, outcome TEXT NOT NULL, rules TEXT NOT NULL, kinds TEXT NOT NULL, labels TEXT NOT NULL
+)""",
+    # What the records of an hour (hours since 1970) and a facet add up to.
+    """CREATE TABLE usage (
+   hour INTEGER NOT NULL, facet INTEGER NOT NULL, requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+   output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+   reasoning_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL, PRIMARY KEY (hour, facet)
+) WITHOUT ROWID""",
+)
+
 TABLES_OF_2: Final = (
     # The number that tells the daemon that something was changed, and other single values.
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
@@ -97,9 +118,10 @@ TABLES_OF_2: Final = (
 
 
 def _2_identities_and_ledger(db: Database) -> None:
-    """Add orgs, apps, tokens, credentials, control records and the tree."""
-    for statement in TABLES_OF_2:
-        db.execute(statement)
+    """Add orgs, apps, tokens, credentials, control records and the tree; give records facets and usage."""
+    from llmcp.stores.sqlite_upgrade_2 import upgrade  # noqa: PLC0415 - for an upgrade alone
+
+    upgrade(db.conn, (*LOG_OF_2, *TABLES_OF_2))
 
 
 MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_1_records, _2_identities_and_ledger)
@@ -107,33 +129,7 @@ SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 
 SNAPSHOT_VERSION: Final = 2
-SNAPSHOT: Final = (
-    """CREATE TABLE "records" (
-   "seq" INTEGER PRIMARY KEY,
-   "id" TEXT NOT NULL,
-   "time" TEXT NOT NULL,
-   "stream" TEXT NOT NULL,
-   "decision_id" TEXT NOT NULL,
-   "org" TEXT NOT NULL,
-   "app" TEXT NOT NULL,
-   "user" TEXT NOT NULL,
-   "request_model" TEXT NOT NULL,
-   "response_model" TEXT NOT NULL,
-   "outcome" TEXT NOT NULL,
-   "operation" TEXT NOT NULL,
-   "provider" TEXT NOT NULL,
-   "record" BLOB NOT NULL
-)""",
-    """CREATE UNIQUE INDEX "idx_records_id"\n    ON "records" ("id")""",
-    """CREATE INDEX "idx_records_time"\n    ON "records" ("time")""",
-    """CREATE INDEX "idx_records_org"\n    ON "records" ("org")""",
-    "CREATE INDEX idx_records_app ON records ([app]) WHERE [app] <> ''",
-    "CREATE INDEX idx_records_user ON records ([user]) WHERE [user] <> ''",
-    "CREATE INDEX idx_records_outcome ON records ([outcome]) WHERE [outcome] <> 'allowed'",
-    "CREATE INDEX idx_records_decision_id ON records (decision_id) WHERE decision_id <> id",
-    "CREATE TABLE record_rules (rule TEXT, seq INTEGER, PRIMARY KEY (rule, seq)) WITHOUT ROWID",
-    *TABLES_OF_2,
-)
+SNAPSHOT: Final = (*LOG_OF_2, *TABLES_OF_2)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -42,11 +42,11 @@ def test_an_older_store_is_brought_up_to_date_with_its_records(tmp_path: Path, m
     """Opening is upgrading; twice is once."""
     path = tmp_path / "llmcp.db"
     SqliteAuditLog(path).append([record(), record()])
-    assert _look(path) == (1, {"records", "record_rules"}, 2)
+    version, tables, _ = _look(path)
     _upgrade_to(monkeypatch, _second)
     for _ in range(2):
         assert SqliteAuditLog(path).last_seq() == 2
-        assert _look(path) == (2, {"records", "record_rules", "later"}, 2)
+        assert _look(path) == (version + 1, tables | {"later"}, 2)
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
