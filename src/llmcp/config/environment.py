@@ -2,7 +2,7 @@
 
 Rules:
 1. `LLMCP_<SECTION>__<KEY>` is the path `section.key`; `LLMCP_LOG_LEVEL`, `LLMCP_LOG_FORMAT`, `LLMCP_STORE` and `LLMCP_COUNTERS`
-   are short names of settings; `LLMCP_HOME` and `LLMCP_ADMIN_TOKEN` are no settings.
+   are short names of settings; `LLMCP_HOME`, `LLMCP_ADMIN_TOKEN` and `LLMCP_MASTER_KEY` are no settings.
 2. A variable that names no setting of this version is an error by its name, also when it only looks like one (one underscore
    too few, a letter off). Values are never quoted in errors: they may be secrets.
 3. A variable that looks like nothing of ours (a test runner's, an orchestrator's service link) is left alone.
@@ -28,7 +28,7 @@ SHORT_NAMES: dict[str, tuple[str, ...]] = {
     "LLMCP_STORE": ("store",),
     "LLMCP_COUNTERS": ("counters",),
 }
-NOT_SETTINGS = frozenset({"LLMCP_HOME", "LLMCP_ADMIN_TOKEN"})
+NOT_SETTINGS = frozenset({"LLMCP_HOME", "LLMCP_ADMIN_TOKEN", "LLMCP_MASTER_KEY"})
 _NEAR = 0.85
 
 
@@ -92,6 +92,16 @@ def _refuse_lookalike(name: str, sections: frozenset[str]) -> None:
 def admin_token(environ: Mapping[str, str] | None = None) -> str:
     """Return `LLMCP_ADMIN_TOKEN`, or ''."""
     return (os.environ if environ is None else environ).get("LLMCP_ADMIN_TOKEN", "")
+
+
+def master_key() -> str:
+    """Return `LLMCP_MASTER_KEY`, or ''."""
+    return os.environ.get("LLMCP_MASTER_KEY", "").strip()
+
+
+def variable(name: str) -> str | None:
+    """Return a variable that the user named (`--from-env NAME`, a credential's `env:NAME`), or None."""
+    return os.environ.get(name)
 
 
 def debugging() -> bool:
