@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -108,6 +109,11 @@ class Pruned:
     frontier: bytes
     time: str
 
+    @property
+    def evidence(self) -> dict[str, str]:
+        """Return what the control record of a pruning says of it."""
+        return {"size": str(self.size), "frontier": hashlib.sha256(self.frontier).hexdigest(), "newest": self.time}
+
 
 @dataclass(frozen=True, slots=True)
 class LeafRow:
@@ -164,7 +170,9 @@ def read_inclusion_proof(document: object) -> InclusionProof:
 
 
 def _no_proof(why: str) -> UsageError:
-    return UsageError("this file is no inclusion proof", why=why, fix="make one with `llmcp audit prove ID --out FILE`", code="bad-proof")
+    return UsageError(
+        "this file is no inclusion proof", why=why, fix="make one with `llmcp audit prove ID --out FILE`", code="bad-proof"
+    )
 
 
 def split_hashes(joined: bytes) -> tuple[bytes, ...]:

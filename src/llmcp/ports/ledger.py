@@ -53,11 +53,8 @@ class LedgerView(Protocol):
     def seq_of(self, record_id: str) -> int | None:
         """Return a record's number by its id."""
 
-    def ends(self) -> tuple[int, int]:
-        """Return the lowest and the highest number of a record that is there; 0, 0 where none is."""
-
-    def last_older(self, bound: str) -> tuple[int, str]:
-        """Return the highest number among records older than `bound`, and the newest time up to it; 0, "" where none is."""
+    def last_older(self, bound: str) -> int:
+        """Return the number of the last record before the first that is not older than `bound`; 0 where there is none."""
 
 
 class Ledger(Protocol):
@@ -75,16 +72,23 @@ class Ledger(Protocol):
     def keep(self, name: str, value: str) -> None:
         """Keep a single value."""
 
-    def forget_rows(self, stream: str, pruned: Pruned, record: ControlRecord | None) -> int:
-        """Take away the records up to `pruned.size` that are still there, in one transaction with `record`; return how many."""
+    def keep_first(self, name: str, value: str) -> str:
+        """Keep a single value unless there is one; return the one that is kept."""
 
-    def forget_tiles(self, stream: str) -> int:
-        """Take away the tiles that only stand for pruned records; return how many."""
+    def sizes(self) -> dict[str, int]:
+        """Return the number of leaves of each stream."""
+
+    def forget_rows(self, stream: str, size: int, record: ControlRecord) -> int:
+        """Take away the records up to number `size` that are still there, with the tiles that stood for them alone; return how many.
+
+        One transaction with `record`, which tells it (`records`, `size`, `newest`, `frontier`), and with what `pruned` says.
+        Raises: BrokenTreeError, with nothing taken away.
+        """
 
     def count_bodies(self, before: str) -> int:
         """Return how many kept bodies are older."""
 
-    def forget_bodies(self, before: str, record: ControlRecord | None, limit: int) -> int:
+    def forget_bodies(self, before: str, record: ControlRecord, limit: int) -> int:
         """Take away at most `limit` kept bodies that are older, in one transaction with `record`; return how many."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-_LAST: Final = "SELECT number, hashes FROM tiles WHERE stream = ? AND level = ? ORDER BY number DESC LIMIT 1"
+_LAST: Final = "SELECT number, CAST(hashes AS BLOB) FROM tiles WHERE stream = ? AND level = ? ORDER BY number DESC LIMIT 1"
 _PUT: Final = "INSERT OR REPLACE INTO tiles (stream, level, number, hashes) VALUES (?, ?, ?, ?)"
 
 
@@ -113,6 +113,6 @@ class TileReader:
 
     def tile(self, level: int, number: int) -> bytes:
         """Return a tile's hashes, joined; nothing where there is none."""
-        sql = "SELECT hashes FROM tiles WHERE stream = ? AND level = ? AND number = ?"
+        sql = "SELECT CAST(hashes AS BLOB) FROM tiles WHERE stream = ? AND level = ? AND number = ?"
         found = self._connection.execute(sql, (self._stream, level, number)).fetchone()
         return bytes(found[0]) if found else b""
