@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Notary:
-    """Signs and recognises checkpoints of one log."""
+    """Signs and recognises checkpoints of one log. `known` are all keys it ever had; none: its own alone."""
 
     signer: Signer
     key: VerifierKey
     verify: Verify
+    known: tuple[VerifierKey, ...] = ()
 
     def sign(self, stream: str, size: int, root: bytes) -> str:
         """Return the signed note."""
@@ -39,11 +40,18 @@ class Notary:
 
     def recognises(self, checkpoint: Checkpoint) -> bool:
         """Tell whether a stored checkpoint is ours, and is what was signed."""
-        try:
-            said = signed_note.parse_checkpoint(signed_note.open_note(checkpoint.note, self.key, self.verify))
-        except NoteError:
-            return False
+        said = signed_by(checkpoint.note, self.known or (self.key,), self.verify)
         return said == CheckpointText(origin_of(self.key.name, checkpoint.stream), checkpoint.size, checkpoint.root)
+
+
+def signed_by(note: str, keys: Sequence[VerifierKey], verify: Verify) -> CheckpointText | None:
+    """Return what one of `keys` signed, None where none did."""
+    for key in keys:
+        try:
+            return signed_note.parse_checkpoint(signed_note.open_note(note, key, verify))
+        except NoteError:
+            continue
+    return None
 
 
 def origin_of(name: str, stream: str) -> str:
