@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmcp.core import records
+from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, Facts, Finding, GenAi, Rule, WouldBe, canonical, parse
+from llmcp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from llmcp.ports.stores import AuditLog
@@ -111,6 +113,21 @@ class AuditLogContract:
         assert list(log.query(RecordFilter())) == [canonical(item) for item in given]
         assert log.get(given[0].id) == canonical(given[0])
         assert [parse(data).seq for data in log.query(RecordFilter(user="zoë@x", org="a"))] == [1, 2]
+
+    def test_an_erased_person_is_known_by_reference_only(self, log: AuditLog) -> None:
+        """In the org that was named; who is met again gets a new reference, and no leaf changes."""
+        log.append([record(org="a", user="ada"), record(org="b", user="ada")])
+        before = [log.leaf(1), log.leaf(2)]
+        erasure = ControlRecord(action="person.erase", actor="daemon", id="erasure", time=record().time)
+        erased = log.erase_person("a", "ada", erasure)
+        log.append([record(org="a", user="ada")])
+        assert erased.references == (parse(before[0] or b"").user,)
+        assert [log.leaf(1), log.leaf(2)] == before
+        assert parse(log.leaf(3) or b"").user not in erased.references
+        assert [parse(data).user for data in log.query(RecordFilter())] == [*erased.references, "ada", "ada"]
+        assert erasure.target == erased.references[0]
+        with pytest.raises(NotFoundError):
+            log.erase_person(None, "eve", erasure)
 
     def test_a_record_that_is_no_decisions_own_is_refused(self, log: AuditLog) -> None:
         """It would be found under another name than its own; what is right beside it is not written either."""

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
+from llmcp.core.erasure import Erased
 from llmcp.core.records import canonical, parse
+from llmcp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from llmcp.core.control_records import ControlRecord
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
-
-
-def _reference(org: str, value: str) -> str:
-    return f"person:{hashlib.md5(f'{org} {value}'.encode(), usedforsecurity=False).hexdigest()}" if value else ""
 
 
 class MemoryAuditLog:
@@ -30,6 +30,7 @@ class MemoryAuditLog:
     def __init__(self, rows: list[bytes] | None = None, lock: threading.Lock | None = None) -> None:
         self.rows = [] if rows is None else rows
         self._lock = lock or threading.Lock()
+        self._erasures: Counter[tuple[str, str]] = Counter()
 
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """See the port."""
@@ -62,11 +63,32 @@ class MemoryAuditLog:
         if not 1 <= seq <= len(self.rows):
             return None
         record = parse(self.rows[seq - 1])
-        record.user = _reference(record.org, record.user)
         if not record.facts.client_ip.startswith(("127.", "::1")):
-            facts = msgspec.structs.replace(record.facts, client_ip=_reference(record.org, record.facts.client_ip))
-            record.facts = facts
+            record.facts = replace(record.facts, client_ip=self._reference(record.org, record.facts.client_ip))
+        record.user = self._reference(record.org, record.user)
         return canonical(record)
+
+    def erase_person(self, org: str | None, value: str, record: ControlRecord) -> Erased:
+        """See the port. What is erased stands in its rows by reference."""
+        gone: dict[str, tuple[str, str]] = {}
+        for number, row in enumerate(self.rows):
+            kept = parse(row)
+            if org in {None, kept.org} and value in {kept.user, kept.facts.client_ip}:
+                ref = self._reference(kept.org, value)
+                gone[ref] = kept.org, value
+                kept.user = ref if kept.user == value else kept.user
+                kept.facts = replace(kept.facts, client_ip=ref) if kept.facts.client_ip == value else kept.facts
+                self.rows[number] = canonical(kept)
+        if not gone:
+            raise NotFoundError("no record names this person")
+        self._erasures.update(gone.values())
+        record.target = " ".join(sorted(gone))
+        return Erased(tuple(sorted(gone)), overwritten=True)
+
+    def _reference(self, org: str, value: str) -> str:
+        if not value or value.startswith("person:"):
+            return value
+        return f"person:{hashlib.md5(f'{self._erasures[org, value]} {org} {value}'.encode(), usedforsecurity=False).hexdigest()}"
 
     def last_seq(self) -> int:
         """See the port."""

@@ -18,7 +18,7 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import audit, completion, daemon, demo, env, init, policy, provider, version
+from llmcp.cli import audit, audit_erase, completion, daemon, demo, env, init, policy, provider, version
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -67,6 +67,7 @@ app = typer.Typer(
 )
 for module in (init, daemon, env, demo, completion, version):
     module.register(app)
+audit_erase.register(audit.app)
 for noun in (policy, audit, provider):
     app.add_typer(noun.app, cls=Group)
 

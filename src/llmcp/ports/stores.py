@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.credentials import CredentialEntry
+    from llmcp.core.erasure import Erased
     from llmcp.core.identity import App, Identity, NotProven, Org, Token
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
@@ -39,6 +40,12 @@ class AuditLog(Protocol):
 
     def leaf(self, seq: int) -> bytes | None:
         """Return a record's canonical bytes as they were written, persons by reference: what the tree hashes. None: not there."""
+
+    def erase_person(self, org: str | None, value: str, record: ControlRecord) -> Erased:
+        """Forget who `value` (a user, an address, an operator) was, in one org or in all: their references stay and name nobody.
+
+        One transaction with `record`, which gets the references as its target. Raises: NotFoundError where nobody is known by it.
+        """
 
     def last_seq(self) -> int:
         """Return the newest record's `seq`, also where it was pruned; 0 where there never was one."""

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from llmcp.stores.sqlite_append import Appender, last_seq
+from llmcp.stores.sqlite_erase import erase_person
 from llmcp.stores.sqlite_file import connect, prepare, translated
 from llmcp.stores.sqlite_persons import revealed
 from llmcp.stores.sqlite_query import select
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmcp.core.control_records import ControlRecord
+    from llmcp.core.erasure import Erased
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
 
@@ -64,6 +67,10 @@ class SqliteAuditLog:
         with self._reading() as connection:
             found = connection.execute("SELECT record FROM records WHERE seq = ?", (seq,)).fetchone()
         return found[0] if found else None
+
+    def erase_person(self, org: str | None, value: str, record: ControlRecord) -> Erased:
+        """Forget `value` in one org, or in all; `record` is what stays of it. Raises: NotFoundError where it is not known."""
+        return erase_person(self.path, org, value, record)
 
     def last_seq(self) -> int:
         """Return the newest record's `seq`, 0 where there never was one."""

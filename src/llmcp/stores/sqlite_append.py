@@ -77,9 +77,7 @@ class Appender:
             if record.id != record.decision_id or record.stream != Stream.DECISION:
                 raise ValueError("a decision record's id is its decision's")
             record.seq = seq
-        self._persons.learn(self.connection, records)
-        concealed = self._persons.concealed
-        kept = [settled(concealed(record)) for record in records]
+        kept = [settled(record) for record in self._persons.concealed(self.connection, records)]
         write_settled(self.connection, self._facets, first, [record for record, _ in kept], [data for _, data in kept])
 
 

@@ -28,7 +28,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 """What a facet says, in the order of the table (after `id` and `key`)."""
 
-_MOST: Final = 50_000
+_MOST: Final = 20_000
 
 
 class FacetCache:
@@ -47,10 +47,11 @@ class FacetCache:
         if len(ids) > _MOST:
             ids.clear()
         keys = [_short_key(record) for record in records]
-        missing = {key: record for key, record in zip(keys, records, strict=True) if key not in ids}
-        if missing:
+        found = [ids.get(key) for key in keys]
+        if None in found:
+            missing = {keys[index]: records[index] for index, known in enumerate(found) if known is None}
             ids.update(zip(missing, _numbers(connection, [row(record) for record in missing.values()]), strict=True))
-        return [ids[key] for key in keys]
+        return [known or ids[key] for key, known in zip(keys, found, strict=True)]
 
 
 def row(record: DecisionRecord) -> tuple[str, ...]:

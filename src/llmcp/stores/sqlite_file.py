@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC: Final = b"SQLite format 3\0"
+_PAGE_BYTES: Final = 8192
 _BUSY_TIMEOUT_S: Final = 5.0
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -44,6 +45,9 @@ def prepare(path: Path) -> None:
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)  # noqa: FBT003 - its signature
         version = _check_owner(connection, path)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, False)  # noqa: FBT003 - its signature
+        if not version:
+            # Records have some 1,500 bytes: pages of 4 KB would hold two of them and stay a third empty.
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         if version < SCHEMA_VERSION:
             migrate(connection)

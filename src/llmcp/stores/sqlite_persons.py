@@ -4,8 +4,13 @@ Rules:
 1. A reference is HMAC-SHA256 of the value under a random salt of its own, kept beside the value. Without the row the value can
    neither be read nor guessed and tried; two orgs never share a reference.
 2. References stand where a person can stand: a decision's `user` and `facts.client_ip` (loopback is nobody), a control record's
-   `user` and the name in its `actor`. They are resolved there and nowhere else, whatever a client writes elsewhere.
-3. What is erased comes back under a new reference when it is met again; the old one stays unknown for ever.
+   `user` and the name in its `actor`. They are resolved there and nowhere else, whatever a client writes into a label.
+   The place is found in the canonical bytes, whose keys are sorted and whose quotes inside texts are escaped: before `facts` and
+   after `user` there are only objects with keys of ours, so the first `"facts":{"client_ip":"` and the last `"user":"` are the
+   record's own. The same holds for a control record's first `"actor":"`. What is not in that form (somebody altered the row) is
+   passed on as it is: `audit verify` names it.
+3. Whoever writes the table overwrites what he no longer needs, also when a page is split: deleting could not reach stray copies.
+4. What is erased comes back under a new reference when it is met again; the old one stays unknown for ever.
 """
 
 from __future__ import annotations
@@ -13,8 +18,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from itertools import batched
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -38,8 +44,10 @@ OPERATOR: Final = "operator"
 _SALT_BYTES: Final = 32
 _REF_BYTES: Final = 16
 _READ_AT_ONCE: Final = 256
-_MARK: Final = f'"{PREFIX}'.encode()
-_ACTOR_MARK: Final = f":{PREFIX}".encode()
+_USER: Final = b'"user":"'
+_ADDRESS: Final = b'"facts":{"client_ip":"'
+_ACTOR: Final = b'"actor":"'
+_REF: Final = re.compile(rb"(?:[a-z]+:)??(" + PREFIX.encode() + rb"[0-9a-f]{32})\"")
 _FIND: Final = "WITH wanted (org, kind, value) AS ("
 _FIND_TAIL: Final = ") SELECT org, kind, value, ref FROM wanted JOIN persons USING (org, kind, value)"
 
@@ -62,7 +70,9 @@ def conceal_all(connection: sqlite3.Connection, persons: Collection[Person]) -> 
             salt = os.urandom(_SALT_BYTES)
             refs[person] = ref = PREFIX + hmac.digest(salt, person[2].encode(), hashlib.sha256)[:_REF_BYTES].hex()
             rows += (ref, *person, salt)
-    write_rows(connection, "INSERT INTO persons (ref, org, kind, value, salt)", 5, rows)
+    if rows:
+        _overwrite(connection)
+        write_rows(connection, "INSERT INTO persons (ref, org, kind, value, salt)", 5, rows)
     return {person: refs[known] for person, known in mended.items()}
 
 
@@ -91,60 +101,39 @@ def erase(connection: sqlite3.Connection, org: str | None, value: str) -> list[s
     In a `change`: its new change number is what tells other writers to forget too. The bytes are overwritten in the pages; the
     caller folds and truncates the write-ahead log afterwards.
     """
-    connection.execute("PRAGMA secure_delete = ON")
+    _overwrite(connection)
     gone = references(connection, org, value)
     connection.executemany("DELETE FROM persons WHERE ref = ?", [(ref,) for ref in gone])
     return gone
 
 
 def revealed(connection: sqlite3.Connection, rows: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield decision records with the persons who are still known. Same order of keys; no longer the leaf's bytes."""
-    return _revealed(connection, rows, lambda data: _MARK in data, _show_decision)
+    """Yield decision records with the persons who are still known: JSON in the same order of keys, no longer the leaf's bytes."""
+    return _revealed(connection, rows, lambda data: (data.find(_ADDRESS) + len(_ADDRESS), data.rfind(_USER) + len(_USER)))
 
 
 def revealed_control(connection: sqlite3.Connection, rows: Iterable[bytes]) -> Iterator[bytes]:
     """Yield control records with the persons who are still known; as `revealed`."""
-    return _revealed(connection, rows, lambda data: _MARK in data or _ACTOR_MARK in data, _show_control)
+    return _revealed(connection, rows, lambda data: (data.find(_ACTOR) + len(_ACTOR), data.rfind(_USER) + len(_USER)))
 
 
 def _revealed(
-    connection: sqlite3.Connection,
-    rows: Iterable[bytes],
-    may_name: Callable[[bytes], bool],
-    show: Callable[[dict[str, Any], Callable[[str], str]], None],
+    connection: sqlite3.Connection, rows: Iterable[bytes], places: Callable[[bytes], tuple[int, ...]]
 ) -> Iterator[bytes]:
     for batch in batched(rows, _READ_AT_ONCE):
-        documents = [msgspec.json.decode(data) if may_name(data) else data for data in batch]
-        refs: set[str] = set()
-        for document in documents:
-            if not isinstance(document, bytes):
-                show(document, _noting(refs))
-        known = reveal(connection, refs)
-        for document in documents:
-            if isinstance(document, bytes):
-                yield document
-            else:
-                show(document, lambda ref: known.get(ref, ref))  # noqa: B023 - called here and now
-                yield msgspec.json.encode(document)
+        found = [[match for place in places(data) if (match := _REF.match(data, place))] for data in batch]
+        refs = {match[1].decode() for matches in found for match in matches}
+        known = {ref.encode(): msgspec.json.encode(name)[1:-1] for ref, name in reveal(connection, refs).items()}
+        for data, matches in zip(batch, found, strict=True):
+            shown = data
+            for match in reversed(matches):  # from the end, so that places before it stay where they are
+                if (name := known.get(match[1])) is not None:
+                    shown = shown[: match.start(1)] + name + shown[match.end(1) :]
+            yield shown
 
 
-def _noting(refs: set[str]) -> Callable[[str], str]:
-    def note(ref: str) -> str:
-        refs.add(ref)
-        return ref
-
-    return note
-
-
-def _show_decision(document: dict[str, Any], name: Callable[[str], str]) -> None:
-    document["user"] = name(document["user"])
-    document["facts"]["client_ip"] = name(document["facts"]["client_ip"])
-
-
-def _show_control(document: dict[str, Any], name: Callable[[str], str]) -> None:
-    document["user"] = name(document["user"])
-    who, colon, ref = document["actor"].partition(":")
-    document["actor"] = who + colon + name(ref)
+def _overwrite(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _mend(text: str) -> str:

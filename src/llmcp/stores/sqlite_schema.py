@@ -94,7 +94,7 @@ TABLES_OF_2: Final = (
     """CREATE TABLE persons (
    ref TEXT PRIMARY KEY, org TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, salt BLOB NOT NULL
 ) WITHOUT ROWID""",
-    "CREATE UNIQUE INDEX idx_persons_value ON persons (org, kind, value)",
+    "CREATE UNIQUE INDEX idx_persons_value ON persons (value, kind, org)",
     # The Merkle tree of each stream in tiles of up to 256 hashes (level 0: leaves; level n: roots of full tiles below).
     """CREATE TABLE tiles (
    stream TEXT NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,

@@ -39,6 +39,4 @@ def _fill(connection: sqlite3.Connection) -> None:
     rows = connection.execute("SELECT seq, record FROM records_of_1 ORDER BY seq")
     while batch := rows.fetchmany(_AT_ONCE):
         records = [parse(data) for _, data in batch]
-        persons.learn(connection, records)
-        concealed = [persons.concealed(record) for record in records]
-        write_settled(connection, facets, batch[0][0], concealed, [data for _, data in batch])
+        write_settled(connection, facets, batch[0][0], persons.concealed(connection, records), [data for _, data in batch])

@@ -44,7 +44,10 @@ def add_usage(connection: sqlite3.Connection, records: Sequence[DecisionRecord],
         cell[4] += gen_ai.cache_write_tokens
         cell[5] += gen_ai.reasoning_tokens
         cell[6] += record.cost_microusd
-    values = [value for key, cell in cells.items() for value in (*key, *[min(number, MAX_SAFE_INTEGER) for number in cell])]
+    values: list[int] = []
+    for key, cell in cells.items():
+        values += key
+        values += cell if max(cell) <= MAX_SAFE_INTEGER else [min(number, MAX_SAFE_INTEGER) for number in cell]
     write_rows(connection, "INSERT INTO usage", 2 + len(COUNTED), values, _UPSERT)
 
 
