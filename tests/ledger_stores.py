@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from llmcp.control.ledger import Notary, sign_checkpoint
 from llmcp.control.ledger_chain import Trust
-from llmcp.control.ledger_prune import last_pruning
 from llmcp.control.ledger_verify import StreamReport, verify_stream
 from llmcp.core.control_records import ControlRecord
 from llmcp.core.ledger import Damage, DamageList
@@ -101,11 +100,9 @@ class Log:
         """Return what is wrong, and what there is."""
         damages, reports = DamageList(), []
         trust = Trust((self.notary.key,), verify, ORIGIN)
-        with self.ledger.view("control") as view:
-            reports.append(verify_stream(view, trust, damages, None))
-            told = last_pruning(view, "decision")
-        with self.ledger.view("decision") as view:
-            reports.append(verify_stream(view, trust, damages, told))
+        for stream in ("control", "decision"):
+            with self.ledger.view(stream) as view:
+                reports.append(verify_stream(view, trust, damages))
         return damages.found(), reports
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.decide import Decision, RequestView, ResponseView, RuleHit, Verdict
 from llmcp.core.settings import ProviderSettings, Settings
+from llmcp.engine.access import NOBODY, Access
 from llmcp.engine.exchange import Exchange
 from llmcp.engine.plane import Plane
 from llmcp.plugins import dialect_families
@@ -107,8 +108,7 @@ def plane(program: Program | None = None, *, settings: Settings | None = None) -
     )
 
 
-def exchange(on: Plane, ended: list[Exchange] | None = None) -> Exchange:
+def exchange(on: Plane, ended: list[Exchange] | None = None, *, access: Access = NOBODY, decision_id: str = "d_test") -> Exchange:
     """Open an exchange; `ended` collects it when it is over."""
-    return Exchange(
-        on, decision_id="d_test", client_ip="127.0.0.1", clock=StillClock(), emit=(ended if ended is not None else []).append
-    )
+    collect = (ended if ended is not None else []).append
+    return Exchange(on, decision_id=decision_id, client_ip="127.0.0.1", clock=StillClock(), emit=collect, access=access)

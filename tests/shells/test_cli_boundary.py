@@ -12,7 +12,7 @@ import pytest
 
 HEAVY = (
     "mitmproxy", "cel_expr_python", "re2", "sqlite3", "sqlite_utils", "pydantic", "msgspec", "httpx", "httptools", "uvloop",
-    "watchfiles", "asyncio", "genai_prices", "openai", "anthropic", "rich", "ruamel",
+    "watchfiles", "asyncio", "keyring", "cryptography", "genai_prices", "openai", "anthropic", "rich", "ruamel",
 )  # fmt: skip
 NOT_BUILT = (
     "run",
@@ -20,9 +20,6 @@ NOT_BUILT = (
     "top",
     "usage",
     "flag",
-    "key",
-    "token",
-    "org",
     "limits",
     "ca",
     "store",

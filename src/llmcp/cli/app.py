@@ -18,7 +18,23 @@ import typer
 from typer._completion_classes import completion_init
 from typer.core import TyperGroup
 
-from llmcp.cli import audit, audit_erase, completion, daemon, demo, env, init, policy, provider, version
+from llmcp.cli import (
+    app_noun,
+    audit,
+    audit_erase,
+    audit_ledger,
+    completion,
+    daemon,
+    demo,
+    env,
+    init,
+    key,
+    org,
+    policy,
+    provider,
+    token,
+    version,
+)  # fmt: skip
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -28,12 +44,12 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag", "key", "token", "org",
-            "app", "limits", "config", "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag",
+            "limits", "config", "inspect", "registry", "ca", "change", "store",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("stats", "export", "verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("stats", "export", "bypass")),
     "provider": frozenset(),
 }  # fmt: skip
 
@@ -67,8 +83,9 @@ app = typer.Typer(
 )
 for module in (init, daemon, env, demo, completion, version):
     module.register(app)
-audit_erase.register(audit.app)
-for noun in (policy, audit, provider):
+for verbs in (audit_erase, audit_ledger):
+    verbs.register(audit.app)
+for noun in (policy, audit, provider, org, app_noun, token, key):
     app.add_typer(noun.app, cls=Group)
 
 

@@ -135,12 +135,11 @@ def prove(ledger: Ledger, stream: str, seq: int, key: VerifierKey) -> InclusionP
     return found
 
 
-def check_proof(proof: InclusionProof, key: VerifierKey | None, verify: Verify) -> CheckpointText:
-    """Return the checkpoint that a proof leads to. `key` is the one that is trusted; None: the proof's own.
-
-    Raises: NegativeResultError where anything does not fit, NoteError where the signature does not.
-    """
-    signed = signed_note.parse_checkpoint(signed_note.open_note(proof.note, key or signed_note.parse_vkey(proof.vkey), verify))
+def check_proof(proof: InclusionProof, keys: Sequence[VerifierKey], verify: Verify) -> CheckpointText:
+    """Return the checkpoint that a proof leads to, signed by one of `keys`. Raises: NegativeResultError where anything does not fit."""
+    signed = signed_by(proof.note, keys, verify)
+    if signed is None:
+        raise _refuted("none of the trusted keys signed its checkpoint")
     if signed.size != proof.size:
         raise _refuted(f"the proof is for {proof.size} records, the checkpoint for {signed.size}")
     if not merkle.verify_inclusion(merkle.leaf_hash(proof.leaf), proof.seq - 1, signed.size, proof.proof, signed.root):

@@ -12,17 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from llmcp.control.ledger import Notary, sign_checkpoint
 from llmcp.core.control_records import ControlRecord
+from llmcp.core.ledger import PRUNE_ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmcp.ports.ledger import Ledger, LedgerView
+    from llmcp.ports.ledger import Ledger
 
-ACTION: Final = "audit.prune"
 _ROWS_AT_ONCE: Final = 10_000
 _BODIES_AT_ONCE: Final = 2_000
 
@@ -54,7 +52,7 @@ class Scribe:
         """Return the record of one step."""
         detail = {"before": before, "mode": mode, "stream": "decision"}
         return ControlRecord(
-            action=ACTION, actor=self.actor, detail=detail, id=self.fresh_id(), target="decision", time=self.now()
+            action=PRUNE_ACTION, actor=self.actor, detail=detail, id=self.fresh_id(), target="decision", time=self.now()
         )
 
 
@@ -92,18 +90,3 @@ def prune_bodies(ledger: Ledger, plan: Plan, scribe: Scribe) -> Iterator[int]:
             return
         left -= gone
         yield gone
-
-
-def last_pruning(view: LedgerView, stream: str) -> dict[str, str] | None:
-    """Return what the last control record of a pruning of rows says of it; `view` is the control stream's."""
-    found: dict[str, str] | None = None
-    mark = f'"{ACTION}"'.encode()
-    for row in view.rows():
-        if mark in row.data:
-            try:
-                record = msgspec.json.decode(row.data, type=ControlRecord)
-            except msgspec.DecodeError:
-                continue
-            if record.action == ACTION and record.detail.get("mode") == "rows" and record.detail.get("stream") == stream:
-                found = record.detail
-    return found

@@ -51,11 +51,10 @@ def verify_stream(
     view: LedgerView,
     trust: Trust,
     damages: DamageList,
-    prunings: Mapping[str, str] | None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> StreamReport:
-    """Check one stream whole. `prunings` is what the last control record of a pruning says of it, None where there is none."""
-    return _Pass(view, trust, damages, progress).run(prunings)
+    """Check one stream whole."""
+    return _Pass(view, trust, damages, progress).run()
 
 
 class _Pass:
@@ -75,12 +74,12 @@ class _Pass:
         self._signed = 0
         self.records = 0
 
-    def run(self, prunings: Mapping[str, str] | None) -> StreamReport:
+    def run(self) -> StreamReport:
         """Check everything."""
         if why := self.view.damage():
             self._add(Kind.DISCONNECTED, f"since then no record got a leaf: {why}")
         self.damages.extend(tuple(check_shape(self.view, self.size, self.base)))
-        self._check_pruning(self.pruned, prunings)
+        self._check_pruning(self.pruned, self.view.last_pruning())
         self._start()
         self._rows()
         for damage in (*self.chain.rest(), *check_upper(self.view, self.size, self.base), *self.view.rollups()):

@@ -15,7 +15,7 @@ import msgspec
 class CredentialEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One provider credential, without its secret.
 
-    `org` "" serves every org that has none of its own. `source` is `stored` (the secret store, under `secret_name(id)`),
+    `org` "" serves every org that has none of its own. `source` is `stored` (the secret store, under `secret_name(entry)`),
     `env:NAME` (the daemon's environment) or `aws:SECRET_ID[#KEY]`. `weight` 0 keeps it but does not use it. `hint` is what may be
     shown of the secret.
     """
@@ -45,6 +45,10 @@ class Credential(msgspec.Struct, frozen=True, gc=False):
     __str__ = __repr__
 
 
-def secret_name(entry_id: str) -> str:
-    """Return the name under which the secret store keeps the secret of an entry."""
-    return f"credential/{entry_id}"
+def secret_name(entry: CredentialEntry) -> str:
+    """Return the name under which the secret store keeps the secret of an entry.
+
+    Each rotation has a name of its own: until the entry says `rotated`, the old secret is the one in force.
+    """
+    moment = "".join(c for c in entry.rotated or entry.created if c.isdigit())
+    return f"credential/{entry.id}/{moment}"

@@ -6,10 +6,13 @@ Rules:
 3. Times are `records.timestamp` texts; "" means never. A token is valid while it is neither revoked nor expired and its org and
    app are enabled.
 4. Empty `providers` or `models` mean all; they are globs as in policies.
+5. An org's or app's name is `[a-z0-9][a-z0-9_.-]{0,63}`: it stands in records, globs and URLs.
 """
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,6 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_ORG: Final = "default"
+NAME_FORM: Final = "[a-z0-9][a-z0-9_.-]{0,63}"
+_NAME: Final = re.compile(NAME_FORM, re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` may be the name of an org or an app."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Org(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +73,40 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Leave the digest out of logs and tracebacks."""
         return f"Token(id={self.id!r}, org={self.org!r})"
+
+
+class TokenState(StrEnum):
+    """What a token is good for now. `disabled`: its org or its app is, and it will be valid again with them."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DISABLED = "disabled"
+
+
+def state_of(token: Token, now: str, *, enabled: bool = True) -> TokenState:
+    """Return the state of `token` at `now` (a timestamp); `enabled` says whether its org and app are."""
+    if token.revoked:
+        return TokenState.REVOKED
+    if token.expires and token.expires <= now:
+        return TokenState.EXPIRED
+    return TokenState.VALID if enabled else TokenState.DISABLED
+
+
+class DirectoryData(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a daemon must know to tell who asks: a snapshot of the store, and the key of the digests.
+
+    `pepper` is b"" where there is none (no token was ever made, or it was lost): then no token proves anything.
+    """
+
+    tokens: tuple[Token, ...] = ()
+    orgs: tuple[Org, ...] = ()
+    apps: tuple[App, ...] = ()
+    pepper: bytes = b""
+
+    def __repr__(self) -> str:
+        """Say how much it is; the pepper is a secret."""
+        return f"DirectoryData({len(self.tokens)} tokens, {len(self.orgs)} orgs, {len(self.apps)} apps)"
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):

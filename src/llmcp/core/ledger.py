@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STREAMS: Final = ("decision", "control")
+PRUNE_ACTION: Final = "audit.prune"
 PROOF_TYPE: Final = "llmcp.dev/ledger/inclusion-proof/v1"
 
 
@@ -86,6 +87,13 @@ class Damage:
         if self.tile:
             parts.append(f"tile {self.tile}")
         return ", ".join(parts)
+
+    def document(self) -> dict[str, Any]:
+        """Return the damage as a plain document."""
+        return {
+            "kind": self.kind.value, "stream": self.stream, "first": self.first, "last": self.last or self.first,
+            "checkpoint": self.checkpoint, "tile": self.tile, "place": self.place, "message": self.words,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

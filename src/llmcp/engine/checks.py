@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.http import header
 from llmcp.core.messages import Operation
-from llmcp.engine.credentials import is_virtual, signed_by_aws
+from llmcp.engine.credentials import signed_by_aws
 from llmcp.engine.doubles import double_inside
 from llmcp.errors import MalformedRequestError
 from llmcp.ports import RefusalKind
@@ -20,17 +20,14 @@ if TYPE_CHECKING:
     from llmcp.core.http import RequestHead
     from llmcp.core.messages import RequestFacts
     from llmcp.core.settings import Settings
-    from llmcp.engine.credentials import Presented
     from llmcp.engine.heads import HeadFacts
     from llmcp.ports import Endpoint
 
 type Wrong = tuple[RefusalKind, str]
 
 
-def wrong_credentials(endpoint: Endpoint, head: RequestHead, shown: Presented, settings: Settings) -> Wrong | None:
-    """Say why the credentials on a request cannot pass, or None."""
-    if shown.virtual or is_virtual(endpoint.credential):
-        return RefusalKind.UNAUTHENTICATED, "this virtual key is not known here, has expired or was revoked"
+def wrong_credentials(endpoint: Endpoint, head: RequestHead, settings: Settings) -> Wrong | None:
+    """Say why the credentials of a client that has not proven who it is cannot pass, or None."""
     if settings.auth.require_virtual_key:
         why = "a virtual key (`llmcp_…`) is required here: `auth.require_virtual_key` forbids provider keys"
         return RefusalKind.UNAUTHENTICATED, why

@@ -1,63 +1,96 @@
-"""Whose key is on a request, and where it may go.
+"""What a client presents: its own provider keys, and what may prove an identity here.
 
 Rules:
 1. A client's own provider key goes only to the provider that the path names or, on unified paths, that the key's form names.
-2. A value that begins with `llmcp_` is a virtual key wherever it stands, and never goes upstream. This version knows none, so it
-   is refused: a key that cannot be checked is a key that is not valid.
-3. `auth.require_virtual_key` forbids pass-through.
+2. A credential in which `llmcp_` stands, in any letter case, is a virtual key wherever an SDK puts it, or was meant to be one: it
+   must prove itself, and never goes upstream.
+3. What has the three parts of a JWT may be one of the configured issuer; whose it is, is for `engine.access` to say.
+4. `Basic` hides a key in its user name or its password; a proxy's own header counts like the others.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmcp.engine.headers import CREDENTIAL_HEADERS, VIRTUAL_KEY_PREFIX
+import msgspec
+
+from llmcp.engine.headers import CREDENTIAL_HEADERS, has_virtual_key
 
 if TYPE_CHECKING:
     from llmcp.core.http import Headers
 
+_PROXY = b"proxy-authorization"
+_JWT_DOTS = 2
 
-@dataclass(frozen=True, slots=True)
-class Presented:
-    """The credentials on a request: whether there is any, more than one, and whether one of them is a virtual key."""
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """A credential that may prove who asks. `header` is where it stood; the text is without its scheme."""
+
+    text: bytes
+    virtual: bool
+    header: tuple[bytes, bytes] = (b"", b"")
+
+    def __repr__(self) -> str:
+        """Say where it stood, never what it is."""
+        return f"Claim(virtual={self.virtual}, header={self.header[0]!r})"
+
+
+class Presented(msgspec.Struct, frozen=True, gc=False):
+    """The credentials in headers: whether a provider may be shown any, more than one, and which of them may prove an identity."""
 
     any: bool
-    virtual: bool
     several: bool = False
+    claims: tuple[Claim, ...] = ()
 
 
 def presented(headers: Headers) -> Presented:
     """Look at every header where an SDK puts its key, and at the proxy's own."""
     found = 0
-    virtual = False
-    for name, value in headers:
+    claims: list[Claim] = []
+    for pair in headers:
+        name, value = pair
         if name in CREDENTIAL_HEADERS:
             found += 1
-            virtual = virtual or VIRTUAL_KEY_PREFIX in value or _basic_has_virtual(value)
-        elif name == b"proxy-authorization":
-            virtual = virtual or VIRTUAL_KEY_PREFIX in value or _basic_has_virtual(value)
-    return Presented(found > 0, virtual, found > 1)
+        elif name != _PROXY:
+            continue
+        text = _bare(value)
+        if has_virtual_key(text):
+            claims.append(Claim(text, virtual=True, header=pair))
+        elif text.count(b".") == _JWT_DOTS:
+            claims.append(Claim(text, virtual=False, header=pair))
+    return Presented(found > 0, found > 1, tuple(claims))
 
 
-def is_virtual(key: str) -> bool:
-    """Tell whether a key that did not come in a header is a virtual one."""
-    return key.startswith(VIRTUAL_KEY_PREFIX.decode("ascii"))
-
-
-def _basic_has_virtual(value: bytes) -> bool:
-    """Tell whether a `Basic` credential hides a virtual key in its user name or password."""
-    scheme, _, encoded = value.strip().partition(b" ")
-    if scheme.lower() != b"basic":
-        return False
-    try:
-        return VIRTUAL_KEY_PREFIX in base64.b64decode(encoded.strip(), validate=False)
-    except binascii.Error:
-        return False
+def claim_of(key: str) -> Claim | None:
+    """Return the claim in a key that did not come in a header, or None."""
+    if not key:
+        return None
+    text = key.encode("utf-8", "surrogatepass")
+    virtual = has_virtual_key(text)
+    return Claim(text, virtual) if virtual or text.count(b".") == _JWT_DOTS else None
 
 
 def signed_by_aws(headers: Headers) -> bool:
     """Tell whether a SigV4 signature is on the request: it covers the host, so it cannot survive a gateway."""
     return any(name == b"authorization" and value[:4].upper() == b"AWS4" for name, value in headers)
+
+
+def _bare(value: bytes) -> bytes:
+    """Return a header's value without its scheme; of `Basic`, the part in which a virtual key stands."""
+    text = value.strip()
+    scheme, space, rest = text.partition(b" ")
+    if not space:
+        return text
+    match scheme.lower():
+        case b"bearer":
+            return rest.strip()
+        case b"basic":
+            try:
+                user, _, password = base64.b64decode(rest.strip(), validate=False).partition(b":")
+            except binascii.Error:
+                return text
+            return next((part for part in (password, user) if has_virtual_key(part)), text)
+        case _:
+            return text

@@ -5,8 +5,8 @@ dialect. The shell calls it, does what it says, and calls `finished` once.
 
 Rules:
 1. States go one way: HEAD → BODY → SENT → (STREAMING | HELD) → DONE → SETTLED; a call in the wrong state raises.
-2. One revision decides the whole exchange, and the record says which.
-3. Nothing is sent upstream before the request was read, its credentials placed and every request rule asked.
+2. One revision decides the whole exchange, and the record says which; one access snapshot says who asks and what goes upstream.
+3. Nothing is sent upstream before the request was read, its bearer identified, its credentials placed and every request rule asked.
 4. An exception inside becomes a refusal with 503 in the caller's dialect (or a broken-off stream), never a forwarded request.
 5. A body that no rule edits goes upstream byte for byte; an edit changes the bytes of that field alone.
 6. A response that a rule may still refuse is held back until the rule has spoken; every other one passes as it comes.
@@ -24,34 +24,31 @@ from msgspec import structs
 from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
 from llmcp.core.messages import NO_EDITS, Observation, RequestEdits, RequestFacts
-from llmcp.core.subject import ClientInfo, Subject
+from llmcp.engine.access import NOBODY, Rejected, outside
 from llmcp.engine.answers import denial, error_name, fault, last_event, not_served, warning_headers
 from llmcp.engine.checks import check_doubles, check_names, passes_unread, wrong_content, wrong_credentials
+from llmcp.engine.credentials import claim_of
 from llmcp.engine.encoding import decode_request
-from llmcp.engine.headers import CREDENTIAL_HEADERS, client_headers, without
+from llmcp.engine.headers import client_headers, without
 from llmcp.engine.joined_rules import join_rules
 from llmcp.engine.plane import Progress
 from llmcp.engine.stream import ResponseReader, declares_stream
+from llmcp.engine.upstream_headers import outgoing, own_headers
 from llmcp.errors import NotEditableError, WrongStateError
 from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from llmcp.core.http import RequestHead
+    from llmcp.engine.access import Access
     from llmcp.engine.heads import HeadFacts
     from llmcp.engine.plane import Plane
     from llmcp.ports import Clock
 
 _CONTENT_ENCODING = frozenset((b"content-encoding",))
-_GEMINI_KEY = frozenset((b"x-goog-api-key",))
-_NO_FACTS = RequestFacts(inspected=False)
-_NO_CLIENT = ClientInfo()
-_ANONYMOUS = Subject()
-_ALLOW = Decision(Verdict.ALLOW)
 _HOLD = Hold()
 _OK_BELOW = 300
-_REFUSING = frozenset(("deny", "tools"))
 
 
 class State(StrEnum):
@@ -73,6 +70,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_access",
         "_client_ip",
         "_clock",
         "_closed",
@@ -89,7 +87,7 @@ class Exchange:
         "state",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything it needs is injected
         self,
         plane: Plane,
         *,
@@ -98,8 +96,10 @@ class Exchange:
         clock: Clock,
         emit: Callable[[Exchange], None],
         closed: str = "",
+        access: Access = NOBODY,
     ) -> None:
         self.plane = plane
+        self._access = access
         self.decision_id = decision_id
         self.state = State.HEAD
         self.progress = Progress(started_ns=clock.monotonic_ns())
@@ -140,17 +140,44 @@ class Exchange:
             progress.labels = said.labels
             if self._closed:
                 return self._refuse(self._refusal(RefusalKind.UNAVAILABLE, f"llmcp refuses this request: {self._closed}"))
-            wrong = wrong_credentials(named, head, said.shown, self.plane.settings) or wrong_content(named, head, said)
+            refused = self._identify(named, said)
+            if refused is not None:
+                return self._refuse(refused)
+            named = self._endpoint()
+            wrong = wrong_credentials(named, head, self.plane.settings) if progress.caller is None else None
+            wrong = wrong or wrong_content(named, head, said)
             if wrong is not None:
                 return self._refuse(self._refusal(*wrong))
             self.state = State.BODY
-            if passes_unread(named, head, said):
+            if passes_unread(named, head, said) and not (
+                progress.caller is not None and self.plane.surface.signs(named.provider)
+            ):
                 return self._decide(
                     named, RequestFacts(model=named.model, inspected=False, skipped=(("body", "not a JSON body"),)), None
                 )
             return ReadBody(self.plane.settings.limits.request_body_bytes)
         except Exception as error:  # noqa: BLE001 - boundary: fails closed
             return self._fault(error)
+
+    def _identify(self, endpoint: Endpoint, said: HeadFacts) -> Refusal | None:
+        """Find out who asks; refuse whoever presents to llmcp what proves nothing."""
+        progress, claims = self.progress, said.shown.claims
+        in_target = claim_of(endpoint.credential)
+        if in_target is not None:
+            claims = (*claims, in_target)
+            if self._access.is_ours(in_target):
+                progress.endpoint = dataclasses.replace(endpoint, credential="")
+        if not claims:
+            return None
+        found = self._access.identify(claims, self._clock.now())
+        if isinstance(found, Rejected):
+            progress.subject = found.subject
+            progress.error_type = found.error_type
+            return self._refusal(RefusalKind.UNAVAILABLE if found.again else RefusalKind.UNAUTHENTICATED, found.why)
+        if found is not None:
+            progress.caller = found
+            progress.subject = found.subject
+        return None
 
     def receive_body(self, body: bytes) -> Respond | Forward:
         """Take the whole request body (de-chunked); decide."""
@@ -197,6 +224,9 @@ class Exchange:
                 edits = RequestEdits(fields=(("model", placed.model),))
                 progress.facts = facts = structs.replace(facts, model=placed.model)
             progress.endpoint = endpoint = placed
+        refused = self._out_of_scope(endpoint, (facts.model, *facts.fallback_models))
+        if refused is not None:
+            return self._refuse(refused)
         view = self._view(endpoint, facts)
         progress.view = view
         decision = self._ask_rules(view)
@@ -214,7 +244,19 @@ class Exchange:
         progress.edits = decision.edits
         if decision.edits:
             edits = RequestEdits((*edits.fields, *decision.edits.fields), decision.edits.strip_tools)
-        return self._forward(endpoint, facts, edits, body, plain)
+            refused = self._out_of_scope(endpoint, [value for field, value in decision.edits.fields if field == "model"])
+            if refused is not None:
+                return self._refuse(refused)
+        return self._forward(endpoint, edits, body, plain)
+
+    def _out_of_scope(self, endpoint: Endpoint, models: Sequence[str]) -> Refusal | None:
+        """Refuse what the caller's token is not good for."""
+        caller = self.progress.caller
+        why = outside(caller, endpoint, models, self.plane.surface) if caller is not None else ""
+        if not why:
+            return None
+        self.progress.error_type = "outside_token_scope"
+        return self._refusal(RefusalKind.POLICY, why)
 
     def _ask_rules(self, view: RequestView) -> Decision:
         """Ask every request rule; a request that names models to fall back on must pass with each of them."""
@@ -238,15 +280,23 @@ class Exchange:
     def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
         """Choose the provider of a unified path, and hold the client's key to it."""
         said = self._headers_said()
-        key_provider = said.key_provider
-        if key_provider is None:
+        caller = self.progress.caller
+        if caller is not None:
+            key_provider = self._further_key_provider(said)
+        elif (known := said.key_provider) is not None:
+            key_provider = known
+        else:
             key_provider = said.key_provider = self.plane.surface.key_provider(self._request_head().headers)
         placed = self.plane.surface.place(endpoint, facts.model, key_provider)
         if isinstance(placed, Refusal):
             return dataclasses.replace(
                 placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
             )
-        if placed.provider != key_provider and (said.shown.any or not self.plane.surface.keyless(placed.provider)):
+        if (
+            caller is None
+            and placed.provider != key_provider
+            and (said.shown.any or not self.plane.surface.keyless(placed.provider))
+        ):
             self.progress.endpoint = placed
             whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
             return self._refusal(
@@ -256,6 +306,12 @@ class Exchange:
             )
         return placed
 
+    def _further_key_provider(self, said: HeadFacts) -> str:
+        """Name the provider of a key that a proven caller shows besides: only where there is no stored one can it count."""
+        if len(said.shown.claims) == 1 and not said.shown.several and said.shown.claims[0].header[0] != b"proxy-authorization":
+            return ""
+        return self.plane.surface.key_provider(own_headers(said.whole_headers, self._access, said))
+
     def _view(self, endpoint: Endpoint, facts: RequestFacts) -> RequestView:
         progress = self.progress
         surface = self.plane.surface
@@ -263,7 +319,7 @@ class Exchange:
             facts=facts,
             provider=endpoint.provider,
             operation=endpoint.operation,
-            subject=_ANONYMOUS,
+            subject=progress.subject,
             client=progress.client,
             labels=progress.labels,
             now=self._clock.now(),
@@ -274,31 +330,32 @@ class Exchange:
             view.estimated_microusd = self.plane.estimate_microusd(endpoint.provider, facts.model, facts, view.input_tokens)
         return view
 
-    def _forward(
-        self, endpoint: Endpoint, facts: RequestFacts, edits: RequestEdits, body: bytes | None, plain: bytes
-    ) -> Respond | Forward:
+    def _forward(self, endpoint: Endpoint, edits: RequestEdits, body: bytes | None, plain: bytes) -> Respond | Forward:
         head, said = self._request_head(), self._headers_said()
         target = endpoint.target
-        headers = said.stream_headers if facts.stream else said.whole_headers
+        surface, progress = self.plane.surface, self.progress
+        out = outgoing(self.plane, self._access, progress, said, salt=self.decision_id)
+        if out is None:
+            progress.error_type = "no_credential"
+            why = f"llmcp has no credential for `{endpoint.provider}` here: store one with `llmcp key set {endpoint.provider}`"
+            return self._refuse(self._refusal(RefusalKind.UNAUTHENTICATED, why))
+        headers = out.headers
         if edits:
             if body is None:
                 raise NotEditableError("a rule edits this request", why="its body is not read here, so it cannot be edited")
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
             if said.content_encoding:
                 headers = without(headers, _CONTENT_ENCODING)
-        if said.shown.several:
-            headers = self.plane.surface.own_keys(endpoint, headers)
-        if endpoint.unified and self.plane.surface.keyless(endpoint.provider):
-            headers = without(headers, CREDENTIAL_HEADERS)
-        upstream = self.plane.surface.upstream(endpoint)
-        if endpoint.credential:
-            headers = (*without(headers, _GEMINI_KEY), (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
+        upstream = surface.upstream(endpoint)
+        forward = Forward(upstream.origin, head.method, upstream.base_path + target, headers, body, upstream.timeouts)
+        if out.credential is not None:
+            forward = surface.authorize(endpoint, forward, out.credential.secret, self._clock.now())
+            progress.injected = True
         self.state = State.SENT
-        progress = self.progress
         progress.attempts = 1
         progress.sent_ns = self._clock.monotonic_ns()
         progress.overhead_ns += progress.sent_ns - progress.started_ns
-        return Forward(upstream.origin, head.method, upstream.base_path + target, headers, body, upstream.timeouts)
+        return forward
 
     # -- the response -----------------------------------------------------------------------------------------------------------
 

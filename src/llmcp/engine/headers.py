@@ -10,12 +10,14 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmcp.core.http import Headers
 
 VIRTUAL_KEY_PREFIX = b"llmcp_"
+_VIRTUAL_KEY = re.compile(VIRTUAL_KEY_PREFIX, re.IGNORECASE)
 
 _HOP_BY_HOP = frozenset(
     (
@@ -42,6 +44,21 @@ _CORS_PREFIX = b"access-control-"
 _NOT_TAKEN = (_OWN_PREFIX, _CORS_PREFIX)
 _NO_NAMES: frozenset[bytes] = frozenset()
 CREDENTIAL_HEADERS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
+# Who pays, who asked and what was signed: of no use, or of harm, beside a credential that is not the client's own.
+ACCOUNT_HEADERS = CREDENTIAL_HEADERS | {
+    b"openai-organization",
+    b"openai-project",
+    b"x-goog-user-project",
+    b"cookie",
+    b"x-amz-date",
+    b"x-amz-security-token",
+    b"x-amz-content-sha256",
+}
+
+
+def has_virtual_key(text: bytes) -> bool:
+    """Tell whether what begins a virtual key stands in `text`, in any letter case: a changed one is refused, not passed on."""
+    return _VIRTUAL_KEY.search(text) is not None
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
@@ -68,7 +85,7 @@ def upstream_headers(headers: Headers, *, accept_encoding: bytes) -> Headers:
     kept = [
         (name, value)
         for name, value in headers
-        if name not in _REQUEST_OWN and name not in named and not name.startswith(_OWN_PREFIX) and VIRTUAL_KEY_PREFIX not in value
+        if name not in _REQUEST_OWN and name not in named and not name.startswith(_OWN_PREFIX) and not has_virtual_key(value)
     ]
     kept.append((b"accept-encoding", accept_encoding))
     return tuple(kept)

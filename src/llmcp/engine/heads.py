@@ -3,7 +3,7 @@
 A client sends nearly the same headers with every request of a connection, so what follows from them alone is remembered.
 
 Rules:
-1. Everything here follows from the headers and the peer's address alone: nothing of a body, a path or a revision.
+1. Everything here follows from the headers and the peer's address alone: nothing of a body, a path, a revision or an identity.
 2. The memory is bounded and forgotten whole; it lives as long as its plane.
 """
 
@@ -17,7 +17,7 @@ from llmcp.core.http import header
 from llmcp.core.subject import NO_LABELS, ClientInfo
 from llmcp.engine.attribution import read_client, read_labels
 from llmcp.engine.credentials import Presented, presented
-from llmcp.engine.headers import offered_encoding, upstream_headers
+from llmcp.engine.headers import ACCOUNT_HEADERS, offered_encoding, upstream_headers, without
 from llmcp.engine.recent import ByIdentity
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ _JSON_TYPES = (b"application/json", b"text/json")
 class HeadFacts(msgspec.Struct):
     """What headers say. `stream_headers` and `whole_headers` are what goes upstream when nothing is edited.
 
-    `key_provider` is whose key it is in the words of the plane's surface; None until a unified path asked for it.
+    `key_provider` is whose key it is in the words of the plane's surface; None until a unified path asked for it. Who asks does not
+    stand here: that is asked of the access snapshot with every request.
     """
 
     client: ClientInfo
@@ -44,6 +45,19 @@ class HeadFacts(msgspec.Struct):
     stream_headers: Headers
     whole_headers: Headers
     key_provider: str | None = None
+    bare_stream_headers: Headers | None = None
+    bare_whole_headers: Headers | None = None
+
+    def bare(self, *, stream: bool) -> Headers:
+        """Return what goes upstream beside a credential that is not the client's: nothing that says who the client is to a provider."""
+        known = self.bare_stream_headers if stream else self.bare_whole_headers
+        if known is None:
+            known = without(self.stream_headers if stream else self.whole_headers, ACCOUNT_HEADERS)
+            if stream:
+                self.bare_stream_headers = known
+            else:
+                self.bare_whole_headers = known
+        return known
 
 
 class Heads:

@@ -15,7 +15,7 @@ import msgspec
 
 from llmcp.core.decide import Decision, RequestView, Verdict
 from llmcp.core.messages import NO_EDITS, Observation, RequestEdits, RequestFacts
-from llmcp.core.subject import NO_LABELS, ClientInfo
+from llmcp.core.subject import NO_LABELS, ClientInfo, Subject
 from llmcp.engine.heads import Heads
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from llmcp.core.revision import Revision
     from llmcp.core.settings import Settings
+    from llmcp.engine.access import Caller
     from llmcp.engine.stream import ResponseReader
     from llmcp.ports import Endpoint, Refusal, Surface
 
 _NO_FACTS = RequestFacts(inspected=False)
 _NO_CLIENT = ClientInfo()
+_ANONYMOUS = Subject()
 _ALLOW = Decision(Verdict.ALLOW)
 
 
@@ -49,7 +51,11 @@ class Plane:
 
 
 class Progress(msgspec.Struct):
-    """What is known of an exchange so far; settlement makes the record of it."""
+    """What is known of an exchange so far; settlement makes the record of it.
+
+    `caller` is who was proven to ask; `subject` also names whose credential was refused, as far as that is known. `injected` says
+    that a stored credential went upstream.
+    """
 
     endpoint: Endpoint | None = None
     facts: RequestFacts = _NO_FACTS
@@ -58,6 +64,9 @@ class Progress(msgspec.Struct):
     decision: Decision = _ALLOW
     response_decision: Decision | None = None
     client: ClientInfo = _NO_CLIENT
+    subject: Subject = _ANONYMOUS
+    caller: Caller | None = None
+    injected: bool = False
     labels: Mapping[str, str] = NO_LABELS
     request_bytes: int = 0
     edits: RequestEdits = NO_EDITS

@@ -5,6 +5,8 @@ Rules:
 2. What the provider reported is taken; what it did not report is estimated where tokens cost money, and the record says so.
 3. A broken-off stream is charged for what was seen: the larger of the provider's running count and the estimate.
 4. Everything that a client or a provider may choose the length of is bounded here.
+5. Who asked is what a credential of ours proved; of one that was refused, whose it is as far as that is known.
+6. A token's own labels win over those that the client says.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ _CHARGED = frozenset((Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBED
 # The kinds of refusal in which somebody was refused, rather than something failed.
 _DENIED = frozenset((RefusalKind.POLICY, RefusalKind.RATE, RefusalKind.BUDGET, RefusalKind.UNAUTHENTICATED))
 _ERROR_FROM = 400
+# Of a stored credential only: it is the operator's to mend, where the client's own key is the client's.
+_CREDENTIAL_REFUSED = frozenset((401, 403))
 # A redirect or "not modified" is no answer of a model, so nothing is estimated for it.
 _NO_ANSWER_FROM = 300
 _MAX_NAME = 256
@@ -76,11 +80,16 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
     warnings = decision.warnings if response is None else decision.warnings + response.warnings
     faults = decision.faults if response is None else decision.faults + response.faults
     would_be = (response.would_be if response is not None else None) or decision.would_be
-    client = progress.client
+    client, subject = progress.client, progress.subject
     return DecisionRecord(
         id=exchange.decision_id,
         decision_id=exchange.decision_id,
         time=timestamp(now),
+        org=subject.org,
+        app=subject.app,
+        user=subject.user,
+        groups=subject.groups,
+        key_id=subject.key_id,
         agent=client.agent,
         session=client.session,
         operation=endpoint.operation.value,
@@ -100,7 +109,7 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
         inspection=_inspection(progress),
         edits=_edits(progress),
         error_type=_error_type(progress),
-        labels=dict(progress.labels) if progress.labels else {},
+        labels={**progress.labels, **subject.labels} if subject.labels else dict(progress.labels) if progress.labels else {},
     )
 
 
@@ -121,6 +130,8 @@ def _error_type(progress: Progress) -> str:
     """Name what went wrong: llmcp's own word, else the provider's type or code, else its status."""
     if progress.error_type:
         return progress.error_type
+    if progress.injected and progress.status in _CREDENTIAL_REFUSED:
+        return "credential_refused"
     error = progress.seen.error if progress.seen is not None else None
     if error is not None:
         return (error.type or error.code or str(progress.status))[:_MAX_NAME]

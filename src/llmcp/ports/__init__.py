@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmcp.core.decide import RequestView, ResponseView
-    from llmcp.core.http import Headers, Origin, RequestHead, Respond, Timeouts
+    from llmcp.core.http import Forward, Headers, Origin, RequestHead, Respond, Timeouts
     from llmcp.core.messages import Observation, Operation, RequestEdits, RequestFacts
     from llmcp.core.policy import EffectSpec, ParamValue, Phase
     from llmcp.core.tally import Tally
@@ -182,6 +182,18 @@ class Surface(Protocol):
 
     def keyless(self, provider: str) -> bool:
         """Tell whether the provider takes no credential (a local server)."""
+
+    def providers(self) -> tuple[str, ...]:
+        """Return the names of all providers."""
+
+    def signs(self, provider: str) -> bool:
+        """Tell whether a stored credential may sign the body, so that the body must be read before it is sent."""
+
+    def may_receive(self, endpoint: Endpoint, resources: tuple[str, ...]) -> bool:
+        """Tell whether a stored credential for `resources` may go where `endpoint` leads: no client's word chooses that host."""
+
+    def authorize(self, endpoint: Endpoint, request: Forward, secret: str, now: datetime) -> Forward:
+        """Put a stored credential, in the provider's form, on a request that has no credential of the client's."""
 
     def price_id(self, provider: str) -> str:
         """Return the provider's name in the price table."""

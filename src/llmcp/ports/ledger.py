@@ -41,6 +41,9 @@ class LedgerView(Protocol):
     def pruned(self) -> Pruned | None:
         """Return what was taken away, None where nothing was."""
 
+    def last_pruning(self) -> dict[str, str] | None:
+        """Return what the last control record of a pruning of this stream's records says of it; None where there is none."""
+
     def rows(self) -> Iterator[LeafRow]:
         """Yield the records that are there in the order of their numbers."""
 

@@ -57,8 +57,9 @@ class AuditLog(Protocol):
 class SecretStore(Protocol):
     """Named secrets: the OS keychain or an encrypted file. Raises: UnreachableError, NotPermittedError; never with a secret in it."""
 
-    kind: str
-    """`keychain` or `file`."""
+    @property
+    def kind(self) -> str:
+        """`keychain` or `file`."""
 
     def get(self, name: str) -> bytes | None:
         """Return a secret, or None."""

@@ -49,6 +49,7 @@ class ProviderEntry:
     verbatim: bool = False
     unified: bool = True
     anthropic_base: str = ""
+    check: str = "/v1/models"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,16 +21,18 @@ import msgspec
 from llmcp.core.http import Origin, Respond, Timeouts, header
 from llmcp.core.messages import Operation
 from llmcp.core.settings import ProviderSettings
-from llmcp.engine.headers import CREDENTIAL_HEADERS
+from llmcp.engine.headers import CREDENTIAL_HEADERS, has_virtual_key
 from llmcp.errors import UsageError
 from llmcp.ports import Endpoint, Refusal, RefusalKind, Upstream
 from llmcp.providers.catalog import Catalog, ProviderEntry
+from llmcp.providers.credential_forms import authorized, form_of
 from llmcp.providers.paths import BadTargetError, Target, join, parse_target, raw_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from llmcp.core.http import Headers, RequestHead
+    from llmcp.core.http import Forward, Headers, RequestHead
     from llmcp.ports import ProviderDialect
     from llmcp.providers.route import Route
 
@@ -85,7 +87,7 @@ class CatalogSurface:
         except KeyError:
             pass
         found = self._resolve(*key)
-        if "llmcp" not in head.target and not (isinstance(found, Endpoint) and found.credential):
+        if "llmcp" not in head.target.lower() and not (isinstance(found, Endpoint) and found.credential):
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
             self._seen[key] = found
@@ -151,7 +153,7 @@ class CatalogSurface:
 
     def _whose(self, name: bytes, value: bytes) -> str:
         """Name the provider of the credential in the header `name`: by the key's form, else by the header's."""
-        if not value.strip() or value.strip().startswith(b"llmcp_"):
+        if not value.strip() or has_virtual_key(value):
             return ""
         return self._formed(name, value) or _HEADER_PROVIDER.get(name, "")
 
@@ -189,6 +191,32 @@ class CatalogSurface:
     def keyless(self, provider: str) -> bool:
         """See `Surface.keyless`."""
         return self.auth(provider) == "none"
+
+    def signs(self, provider: str) -> bool:
+        """See `Surface.signs`."""
+        return self.auth(provider) == "sigv4"
+
+    def may_receive(self, endpoint: Endpoint, resources: tuple[str, ...]) -> bool:
+        """See `Surface.may_receive`. Hosts are the catalog's or the settings', but for the places that a client's path fills in.
+
+        Azure gives a resource's name to whoever asks first, so it must be one of `resources`. A Vertex location is part of a name
+        of Google's own and of the form that `_LOCATION` lets through; `resources` may narrow it.
+        """
+        entry = self._catalog.entries[endpoint.provider]
+        if self._settings.get(entry.name, _NO_SETTINGS).base_url:
+            return True
+        if entry.host == "azure":
+            return endpoint.resource in resources
+        if entry.host == "vertex":
+            return not resources or endpoint.resource in resources
+        return "{resource}" not in entry.base_url and "{location}" not in entry.base_url
+
+    def authorize(self, endpoint: Endpoint, request: Forward, secret: str, now: datetime) -> Forward:
+        """See `Surface.authorize`."""
+        entry = self._catalog.entries[endpoint.provider]
+        form = form_of(entry.auth, entry.name, self._family_of.get(endpoint.dialect.name, ""))
+        region = self._settings.get(entry.name, _NO_SETTINGS).region or _DEFAULT_REGION
+        return authorized(request, form, secret, region=region, now=now)
 
     def describe(self, provider: str) -> dict[str, str | list[str]]:
         """Return what a person wants to know of a provider: its gateway path, how it is spoken to, where it is."""
@@ -366,7 +394,8 @@ def _custom(catalog: Catalog, settings: Mapping[str, ProviderSettings]) -> list[
             )
         if not _PROVIDER_NAME.fullmatch(name) or name in _RESERVED:
             raise UsageError(f"`{name}` cannot name a provider", why="it must fit into a path", fix="use letters, digits and `-`")
-        entries.append(ProviderEntry(name, dialects=(value.dialect,), price_id=name, native=f"/{name}"))
+        auth = "x-api-key" if value.dialect == "anthropic" else "bearer"
+        entries.append(ProviderEntry(name, dialects=(value.dialect,), auth=auth, price_id=name, native=f"/{name}"))
     return entries
 
 
@@ -409,4 +438,4 @@ def _without_virtual_keys(target: Target) -> Target:
 
 
 def _is_virtual(pair: str) -> bool:
-    return "llmcp_" in unquote_plus(pair)
+    return "llmcp_" in unquote_plus(pair).lower()

@@ -11,7 +11,10 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.core.ledger import Checkpoint, Pruned, split_hashes
+import msgspec
+
+from llmcp.core.control_records import parse
+from llmcp.core.ledger import PRUNE_ACTION, Checkpoint, Pruned, split_hashes
 from llmcp.errors import ConflictError
 from llmcp.stores.sqlite_file import connect, translated
 from llmcp.stores.sqlite_leaf_rows import control_rows, decision_rows
@@ -157,6 +160,18 @@ class SqliteLedgerView:
         sql = "SELECT size, CAST(frontier AS BLOB), time FROM pruned WHERE stream = ?"
         row = self._connection.execute(sql, (self.stream,)).fetchone()
         return Pruned(int(row[0]), bytes(row[1]), str(row[2])) if row else None
+
+    def last_pruning(self) -> dict[str, str] | None:
+        """Return what the last control record of a pruning of this stream's records says of it; None where there is none."""
+        sql = "SELECT CAST(record AS BLOB) FROM control_records WHERE action = ? ORDER BY seq DESC"
+        for (data,) in self._connection.execute(sql, (PRUNE_ACTION,)):
+            try:
+                detail = parse(data).detail
+            except msgspec.DecodeError:
+                continue
+            if detail.get("mode") == "rows" and detail.get("stream") == self.stream:
+                return detail
+        return None
 
     def rows(self) -> Iterator[LeafRow]:
         """Yield the records that are there in the order of their numbers."""

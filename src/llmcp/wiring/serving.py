@@ -39,6 +39,8 @@ from llmcp.stores import open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.last_good import LastGood
+from llmcp.wiring.ledger import open_book
+from llmcp.wiring.ledger_part import LedgerPart
 from llmcp.wiring.loading import Loader
 from llmcp.wiring.parts import Listener, RecorderPart
 from llmcp.wiring.settings import Flag, read_settings
@@ -161,6 +163,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
     registry = Registry()
+    ledger = LedgerPart(open_book(home, settings), lambda: loader.settings.retention, registry)
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
 
     decision_id = DecisionIds()
@@ -198,12 +201,12 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
         kept = recorder.state()
+        messages = [f"ledger: {problem}" for problem in ledger.problems()]
         if not kept.healthy:
-            message = f"the store takes no records ({kept.last_error}); {kept.pending} wait"
-            document["problems"] = [
-                *state.problem_documents(),
-                {"file": settings.store or "llmcp.db", "line": 0, "message": message},
-            ]
+            messages.append(f"the store takes no records ({kept.last_error}); {kept.pending} wait")
+        if messages:
+            place = {"file": settings.store or "llmcp.db", "line": 0}
+            document["problems"] = [*state.problem_documents(), *({**place, "message": message} for message in messages)]
         return document
 
     app = AdminApp(
@@ -233,6 +236,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         (
             Listener("gateway", gateway, listen.host, listen.port, state),
             RecorderPart(recorder, records),
+            ledger,
             Listener("admin", admin, listen.host, listen.admin_port, state),
         ),
         watcher,

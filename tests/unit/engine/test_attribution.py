@@ -1,14 +1,10 @@
 """Rules of `llmcp.engine.attribution` and `llmcp.engine.credentials`."""
 
-import base64
-
 import pytest
 
 from llmcp.engine.attribution import read_client, read_labels
-from llmcp.engine.credentials import is_virtual, presented, signed_by_aws
+from llmcp.engine.credentials import signed_by_aws
 from llmcp.errors import MalformedRequestError
-
-VIRTUAL = b"llmcp_" + b"0" * 20
 
 
 def test_claude_code_and_codex_name_their_sessions() -> None:
@@ -39,29 +35,6 @@ def test_bad_labels_are_the_clients_mistake(value) -> None:
     """They are refused rather than half taken."""
     with pytest.raises(MalformedRequestError):
         read_labels(((b"x-llmcp-labels", value),))
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        (b"authorization", b"Bearer " + VIRTUAL),
-        (b"x-api-key", VIRTUAL),
-        (b"api-key", VIRTUAL),
-        (b"x-goog-api-key", VIRTUAL),
-        (b"proxy-authorization", b"Bearer " + VIRTUAL),
-        (b"proxy-authorization", b"Basic " + base64.b64encode(b"user:" + VIRTUAL)),
-        (b"authorization", b"Basic " + base64.b64encode(VIRTUAL + b":")),
-    ],
-)
-def test_a_virtual_key_is_seen_wherever_an_sdk_puts_it(header) -> None:
-    """Every place of CONTRACT section 2."""
-    assert presented((header,)).virtual
-
-
-def test_a_virtual_key_is_seen_in_the_query() -> None:
-    """`?key=` under `/gemini`."""
-    assert is_virtual(VIRTUAL.decode())
-    assert not is_virtual("AIza" + "x" * 10)
 
 
 def test_a_sigv4_signature_is_told_from_a_bearer_key() -> None:

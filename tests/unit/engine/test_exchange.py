@@ -109,8 +109,8 @@ def test_another_content_type_on_a_json_operation_is_a_415() -> None:
     assert respond.status == 415
 
 
-def test_a_virtual_key_is_refused_in_this_version() -> None:
-    """None is known, so every one is unknown."""
+def test_a_virtual_key_is_refused_where_none_is_known() -> None:
+    """Without an access snapshot every one is unknown."""
     respond = exchange(plane()).receive_head(
         RequestHead("POST", "/openai/v1/chat/completions", ((b"authorization", b"Bearer llmcp_" + b"a" * 20), JSON))
     )
