@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -18,9 +21,6 @@ from llmcp.stores.ledger_key import LedgerSigner, verify
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_change import change
 from llmcp.stores.sqlite_ledger import SqliteLedger
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ORIGIN = "example.com/log"
 
@@ -108,15 +108,22 @@ class Log:
 
 def standing(path: Path) -> Log:
     """Return a log of 700 decisions, checkpoints over 200, 400 and 650 of them, and 8 changes, checkpoints over 3 and 6."""
-    log = Log(path)
-    log.grow(200)
-    log.operate(3)
-    log.sign()
-    log.grow(200)
-    log.operate(3)
-    log.sign()
-    log.grow(250)
-    log.sign()
-    log.grow(50)
-    log.operate(2)
-    return log
+    path.write_bytes(_standing())
+    return Log(path, records=700, controls=8)
+
+
+@cache
+def _standing() -> bytes:
+    with TemporaryDirectory() as directory:
+        log = Log(Path(directory) / "llmcp.db")
+        log.grow(200)
+        log.operate(3)
+        log.sign()
+        log.grow(200)
+        log.operate(3)
+        log.sign()
+        log.grow(250)
+        log.sign()
+        log.grow(50)
+        log.operate(2)
+        return log.path.read_bytes()

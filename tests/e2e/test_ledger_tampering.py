@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -232,17 +231,10 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """Return a log that nobody tampered with."""
-    return standing(tmp_path_factory.mktemp("template") / "llmcp.db")
-
-
 @pytest.fixture
-def log(template, tmp_path):
-    """Return a copy of it."""
-    shutil.copy(template.path, tmp_path / "llmcp.db")
-    return Log(tmp_path / "llmcp.db", records=700, controls=8)
+def log(tmp_path):
+    """Return a log that nobody tampered with."""
+    return standing(tmp_path / "llmcp.db")
 
 
 def tampered(log: Log, tamper: Callable[[Sql], object]) -> tuple[Damage, ...]:

@@ -74,6 +74,9 @@ def _compare(view: LedgerView, said: CheckpointText, name: str, damages: DamageL
     if root != said.root:
         words = f"the first {said.size} records are not those that {name} has the checkpoint of"
         damages.add(Damage(Kind.ANCHOR_CONFLICT, view.stream, words, 1, said.size, said.size))
+    elif getattr(next(view.checkpoints(said.size - 1), None), "size", 0) != said.size:
+        words = f"{name} has it, the store has lost it"
+        damages.add(Damage(Kind.CHECKPOINT_CHAIN, view.stream, words, checkpoint=said.size))
     return 1
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmcp.core.ledger import BrokenTreeError, Pruned
-from llmcp.core.merkle import TILE_HEIGHT, TILE_WIDTH, frontier
+from llmcp.core.ledger import BrokenTreeError, DamagedLedgerError, Pruned
+from llmcp.core.merkle import HASH_BYTES, TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, frontier, full_root, leaf_hash
 from llmcp.stores.sqlite_change import append_control
 from llmcp.stores.sqlite_tree import TileReader, tree_size
 
@@ -34,7 +34,9 @@ def forget_rows(connection: sqlite3.Connection, stream: str, size: int, record: 
         raise BrokenTreeError(
             f"the tree of the stream `{stream}` does not reach record {size}", fix="`llmcp audit verify` says what is damaged"
         )
-    joined = b"".join(frontier(size, TileReader(connection, stream)))
+    reader = TileReader(connection, stream)
+    _check(connection, reader, size)
+    joined = b"".join(frontier(size, reader))
     (before,) = connection.execute(_BEFORE, (stream,)).fetchone()
     (newest,) = connection.execute(
         "SELECT max(coalesce(max(time), ''), ?) FROM records WHERE seq <= ?", (before, size)
@@ -49,6 +51,38 @@ def forget_rows(connection: sqlite3.Connection, stream: str, size: int, record: 
     record.detail = {**record.detail, "records": str(gone), **Pruned(size, joined, newest).evidence}
     append_control(connection, record)
     return gone
+
+
+def _check(connection: sqlite3.Connection, reader: TileReader, size: int) -> None:
+    """Refuse to take away records that are not those of their leaves: what is damaged is evidence. Raises: DamagedLedgerError."""
+    (first,) = connection.execute("SELECT coalesce(max(size), 0) + 1 FROM pruned WHERE stream = 'decision'").fetchone()
+    expected, tile = first, b""
+    for seq, data in connection.execute("SELECT seq, CAST(record AS BLOB) FROM records WHERE seq <= ? ORDER BY seq", (size,)):
+        inside = (seq - 1) % TILE_WIDTH
+        if not tile or not inside:
+            tile = _tile(reader, (seq - 1) // TILE_WIDTH)
+        if seq != expected or leaf_hash(data) != tile[inside * HASH_BYTES : (inside + 1) * HASH_BYTES]:
+            raise _damaged(min(seq, expected))
+        expected += 1
+    if expected != max(size + 1, first):
+        raise _damaged(expected)
+
+
+def _tile(reader: TileReader, number: int) -> bytes:
+    """Return a tile whose root is what the level above says."""
+    tile, above = reader.tile(0, number), reader.tile(1, number // TILE_WIDTH)
+    at = number % TILE_WIDTH * HASH_BYTES
+    if len(tile) == TILE_BYTES and full_root(tile) != above[at : at + HASH_BYTES]:
+        raise _damaged(number * TILE_WIDTH + 1)
+    return tile
+
+
+def _damaged(seq: int) -> DamagedLedgerError:
+    return DamagedLedgerError(
+        "nothing was pruned: the log is damaged",
+        why=f"from record {seq} on, records and leaves contradict each other",
+        fix="`llmcp audit verify` names what is damaged",
+    )
 
 
 def forget_bodies(connection: sqlite3.Connection, before: str, record: ControlRecord, limit: int) -> int:
