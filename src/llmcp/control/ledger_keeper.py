@@ -88,22 +88,23 @@ class Keeper:
     def state(self) -> KeeperState:
         """Return the figures for status and metrics."""
         counts = self._counts
-        return KeeperState(counts.signed, counts.failures, counts.anchored, tuple(dict(counts.problems).values()))
+        return KeeperState(counts.signed, counts.failures, counts.anchored, tuple(dict.fromkeys(dict(counts.problems).values())))
 
     def _sign_due(self, monotonic: float, *, force: bool) -> None:
-        sizes = self._ledger.sizes()
+        standing = self._ledger.standing()
         for stream in STREAMS:
             known = self._streams.get(stream)
             if known is None:
                 known = self._streams[stream] = _Stream(self._last_size(stream))
-            added = sizes[stream] - known.signed
-            if added == 0:
+            size, damage = standing[stream]
+            added = size - known.signed
+            if added == 0 and not damage:
                 known.since = None
                 continue
             if known.since is None:
                 known.since = monotonic
-            # A tree that shrank is looked at as well: signing says what is wrong with it.
-            due = added < 0 or added >= self._records or monotonic - known.since >= self._seconds
+            # A tree that shrank or has a mark is looked at as well: signing says what is wrong with it.
+            due = bool(damage) or added < 0 or added >= self._records or monotonic - known.since >= self._seconds
             if force or (due and monotonic >= known.not_before):
                 self._guard(stream, monotonic, lambda: self._sign(stream))  # noqa: B023 - called here and now
 

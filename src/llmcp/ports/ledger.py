@@ -78,8 +78,8 @@ class Ledger(Protocol):
     def keep_first(self, name: str, value: str) -> str:
         """Keep a single value unless there is one; return the one that is kept."""
 
-    def sizes(self) -> dict[str, int]:
-        """Return the number of leaves of each stream."""
+    def standing(self) -> dict[str, tuple[int, str]]:
+        """Return the number of leaves of each stream, and why its records get none any more ("" where all is well)."""
 
     def forget_rows(self, stream: str, size: int, record: ControlRecord) -> int:
         """Take away the records up to number `size` that are still there, with the tiles that stood for them alone; return how many.

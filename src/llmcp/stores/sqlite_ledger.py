@@ -49,10 +49,10 @@ class SqliteLedger:
             connection.execute("BEGIN")
             yield SqliteLedgerView(connection, stream)
 
-    def sizes(self) -> dict[str, int]:
-        """Return the number of leaves of each stream."""
+    def standing(self) -> dict[str, tuple[int, str]]:
+        """Return the number of leaves of each stream, and why its records get none any more ("" where all is well)."""
         with translated(self.path), closing(connect(self.path, read_only=True)) as connection:
-            return {stream: tree_size(connection, stream) for stream in TABLES}
+            return {stream: (tree_size(connection, stream), damage_of(connection, stream)) for stream in TABLES}
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint. Raises: ConflictError where another one than `previous` is the last meanwhile."""
