@@ -14,9 +14,6 @@ from urllib.parse import urlsplit
 
 from llmcp.core.settings import is_loopback
 from llmcp.errors import UsageError
-from llmcp.stores.anchor_file import FileAnchor
-from llmcp.stores.anchor_git import GitAnchor
-from llmcp.stores.anchor_http import HttpAnchor
 
 if TYPE_CHECKING:
     from llmcp.ports.ledger import Anchor
@@ -27,14 +24,23 @@ _FIX: Final = "write `file:PATH`, `git:DIRECTORY` or `https://…`"
 def open_anchor(uri: str, base: Path) -> Anchor:
     """Return the anchor that `uri` names; relative paths are below `base`. Nothing is touched yet. Raises: UsageError."""
     scheme, colon, rest = uri.partition(":")
+    # Each kind is imported where it is named: a daemon without anchors loads none of them.
     if scheme in {"http", "https"}:
+        from llmcp.stores.anchor_http import HttpAnchor  # noqa: PLC0415 - see above
+
         return HttpAnchor(_checked(uri))
     if not colon or not rest or scheme not in {"file", "git"}:
         raise UsageError(
             f"this is no anchor: `{scheme[:32]}`", why="expected a file, a git repository or a URL", fix=_FIX, code="bad-anchor"
         )
     path = base / Path(rest.removeprefix("//")).expanduser()
-    return FileAnchor(path) if scheme == "file" else GitAnchor(path)
+    if scheme == "file":
+        from llmcp.stores.anchor_file import FileAnchor  # noqa: PLC0415 - see above
+
+        return FileAnchor(path)
+    from llmcp.stores.anchor_git import GitAnchor  # noqa: PLC0415 - see above
+
+    return GitAnchor(path)
 
 
 def _checked(url: str) -> str:
