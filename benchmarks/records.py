@@ -2,17 +2,18 @@
 
 Rules:
 1. The mix: 200 orgs, 2,000 tokens with users and addresses, 10 models, labels on a third of the records, rules on a tenth,
-   findings on a twentieth. It is the same for every round, and made before the clock starts.
+   findings on a twentieth, sessions of half a minute. It is the same for every round, and made before the clock starts.
 2. Bare is what SQLite can do: the same records' bytes into a table of two columns, same batches, same settings of the file.
-3. Bare and whole take turns; figures are the medians of the rounds. CPU time is what the kernel charged the thread that writes.
+3. Bare and whole take turns, each on one file from the first round to the last; figures are the medians of the rounds. CPU time is what the kernel charged the thread that writes.
 4. A target that is missed is marked, never left out.
 
-Run: `benchmarks/records.py [--records 50000] [--rounds 3] [--batch 512] [--profile] [--json] [--strict]`.
+Run: `benchmarks/records.py [--records 50000] [--before 0] [--rounds 3] [--batch 512] [--profile] [--json] [--strict]`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import cProfile
 import json
 import pstats
@@ -41,7 +42,7 @@ from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_file import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 ORGS, TOKENS = 200, 2000
 MODELS = (
@@ -77,7 +78,7 @@ def _record(number: int, chosen: random.Random) -> DecisionRecord:
         operation="chat",
         outcome="denied" if denied else "allowed",
         agent="claude-code/2.1",
-        session=f"{chosen.getrandbits(64):016x}",
+        session=f"{token * 0x9E3779B97F4A7C15 % 2**64:016x}{number // 50_000:08x}",
         revision="sha256:" + "5e" * 32,
         labels={"team": f"team-{token % 20}", "env": "prod"} if token % 3 == 0 else {},
         rules=(RULES[token % 20],) if denied else (),
@@ -114,52 +115,61 @@ def _record(number: int, chosen: random.Random) -> DecisionRecord:
     )
 
 
-def bare(path: Path, rows: Sequence[bytes], batch: int) -> tuple[float, float]:
-    """Insert the bytes alone; return wall and CPU seconds."""
-    path.touch()
-    with closing(connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE bare (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
-        wall, cpu = time.perf_counter(), time.thread_time()
-        for start in range(0, len(rows), batch):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO bare VALUES (?, ?)", enumerate(rows[start : start + batch], start + 1))
-            connection.execute("COMMIT")
-        return time.perf_counter() - wall, time.thread_time() - cpu
+class Bare:
+    """A table of two columns, and what it costs to insert into it."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self.connection = connect(path)
+        self.connection.execute("PRAGMA page_size = 8192")
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("CREATE TABLE bare (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
+        self.last = 0
+
+    def append(self, rows: Sequence[bytes]) -> None:
+        """Insert one batch in a transaction."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.executemany("INSERT INTO bare VALUES (?, ?)", enumerate(rows, self.last + 1))
+        self.connection.execute("COMMIT")
+        self.last += len(rows)
 
 
-def whole(path: Path, records: Sequence[DecisionRecord], batch: int) -> tuple[float, float]:
-    """Append through the audit log; return wall and CPU seconds."""
-    log = SqliteAuditLog(path)
+def timed[Row](append: Callable[[Sequence[Row]], object], rows: Sequence[Row], batch: int) -> tuple[float, float]:
+    """Append in batches; return wall and CPU seconds."""
     wall, cpu = time.perf_counter(), time.thread_time()
-    for start in range(0, len(records), batch):
-        log.append(records[start : start + batch])
-    spent = time.perf_counter() - wall, time.thread_time() - cpu
-    log.close()
-    return spent
+    for start in range(0, len(rows), batch):
+        append(rows[start : start + batch])
+    return time.perf_counter() - wall, time.thread_time() - cpu
 
 
-def measure(count: int, rounds: int, batch: int, profile: cProfile.Profile | None) -> dict[str, Any]:
+def measure(count: int, rounds: int, batch: int, before: int, profile: cProfile.Profile | None) -> dict[str, Any]:
     """Take turns; return medians and ratios."""
     spent: dict[str, list[tuple[float, float]]] = {"bare": [], "whole": []}
-    for turn in range(rounds):
-        records = mix(count, first=turn * count, seed=turn)
-        rows = [canonical(record) for record in records]
-        with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, contextlib.ExitStack() as ends:
+        path = Path(home) / "whole.db"
+        log, table = SqliteAuditLog(path), Bare(Path(home) / "bare.db")
+        ends.callback(table.connection.close)
+        ends.callback(log.close)
+        for start in range(0, before, 10_000):
+            records = mix(min(10_000, before - start), first=start, seed=~start)
+            timed(log.append, records, batch)
+            timed(table.append, [canonical(record) for record in records], batch)
+        for turn in range(rounds):
+            records = mix(count, first=before + turn * count, seed=turn)
+            rows = [canonical(record) for record in records]
             for name in ("bare", "whole") if turn % 2 else ("whole", "bare"):
                 if name == "bare":
-                    spent[name].append(bare(Path(home) / "bare.db", rows, batch))
+                    spent[name].append(timed(table.append, rows, batch))
                     continue
                 if profile is not None:
                     profile.enable()
-                spent[name].append(whole(Path(home) / "whole.db", records, batch))
+                spent[name].append(timed(log.append, records, batch))
                 if profile is not None:
                     profile.disable()
-            with closing(connect(Path(home) / "whole.db", read_only=True)) as connection:
-                facets, usage = connection.execute(
-                    "SELECT (SELECT count(*) FROM facets), (SELECT count(*) FROM usage)"
-                ).fetchone()
-            bytes_a_record = (Path(home) / "whole.db").stat().st_size / count
+        log.close()
+        with closing(connect(path, read_only=True)) as connection:
+            facets, usage = connection.execute("SELECT (SELECT count(*) FROM facets), (SELECT count(*) FROM usage)").fetchone()
+        bytes_a_record = path.stat().st_size / (before + rounds * count)
     figures = {
         name: {
             "per_second": round(count / statistics.median(wall for wall, _ in turns)),
@@ -199,6 +209,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=50_000, help="a round")
+    parser.add_argument("--before", type=int, default=0, help="records that are in the store already")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument(
@@ -208,7 +219,7 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
     asked = parser.parse_args()
     profile = cProfile.Profile() if asked.profile else None
-    found = measure(asked.records, asked.rounds, asked.batch, profile)
+    found = measure(asked.records, asked.rounds, asked.batch, asked.before, profile)
     if profile is not None:
         pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(20)
     print(json.dumps(found, indent=2) if asked.json else text(found, asked.batch))

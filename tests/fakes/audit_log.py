@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
+import msgspec
 
 from llmcp.core.erasure import Erased
 from llmcp.core.records import canonical, parse
@@ -64,7 +64,7 @@ class MemoryAuditLog:
             return None
         record = parse(self.rows[seq - 1])
         if not record.facts.client_ip.startswith(("127.", "::1")):
-            record.facts = replace(record.facts, client_ip=self._reference(record.org, record.facts.client_ip))
+            record.facts = msgspec.structs.replace(record.facts, client_ip=self._reference(record.org, record.facts.client_ip))
         record.user = self._reference(record.org, record.user)
         return canonical(record)
 
@@ -77,7 +77,7 @@ class MemoryAuditLog:
                 ref = self._reference(kept.org, value)
                 gone[ref] = kept.org, value
                 kept.user = ref if kept.user == value else kept.user
-                kept.facts = replace(kept.facts, client_ip=ref) if kept.facts.client_ip == value else kept.facts
+                kept.facts = msgspec.structs.replace(kept.facts, client_ip=ref) if kept.facts.client_ip == value else kept.facts
                 self.rows[number] = canonical(kept)
         if not gone:
             raise NotFoundError("no record names this person")

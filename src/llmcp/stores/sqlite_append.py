@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from llmcp.core.records import DecisionRecord
 
+_CACHE_KB: Final = 8000
+_LOG_PAGES: Final = 4000
 _LAST: Final = """SELECT max(coalesce((SELECT max(seq) FROM records), 0),
    coalesce((SELECT size FROM pruned WHERE stream = 'decision'), 0))"""
 _CHANGE: Final = "(SELECT value FROM meta WHERE name = 'change')"
@@ -41,6 +43,9 @@ class Appender:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        # A batch touches a page of the facets' index for nearly every record: they must fit, and be folded into the file seldom.
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         self._persons = PersonCache()
         self._facets = FacetCache()
         self._change: int | None = None

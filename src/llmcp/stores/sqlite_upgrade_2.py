@@ -2,23 +2,28 @@
 
 Rules:
 1. The canonical bytes of a record stay as they are, and are its leaf; only its facet names persons by reference.
-2. One record after the other: memory does not grow with the store.
+2. One batch after the other: memory does not grow with the store.
+3. A row that somebody altered or took away stops nothing: it goes over as it is, without facts; the tree tells of gaps.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmcp.core.records import parse
+from llmcp.core.records import DecisionRecord, parse
 from llmcp.stores.sqlite_append import write_settled
 from llmcp.stores.sqlite_facets import FacetCache
 from llmcp.stores.sqlite_person_cache import PersonCache
+from llmcp.stores.sqlite_usage_rollup import hour_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+type _Row = tuple[int, str, str, bytes]
 
 _AT_ONCE: Final = 512
+_LONG_AGO: Final = "1970-01-01T00:00:00.000000Z"
 
 
 def upgrade(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
@@ -36,7 +41,27 @@ def upgrade(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
 
 def _fill(connection: sqlite3.Connection) -> None:
     facets, persons = FacetCache(), PersonCache()
-    rows = connection.execute("SELECT seq, record FROM records_of_1 ORDER BY seq")
+    rows = connection.execute("SELECT seq, id, time, record FROM records_of_1 ORDER BY seq")
     while batch := rows.fetchmany(_AT_ONCE):
-        records = [parse(data) for _, data in batch]
-        write_settled(connection, facets, batch[0][0], persons.concealed(connection, records), [data for _, data in batch])
+        for run in _runs(batch):
+            records = persons.concealed(connection, [_read(*row) for row in run])
+            write_settled(connection, facets, run[0][0], records, [data for *_, data in run])
+
+
+def _runs(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """Cut rows where a `seq` is missing."""
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if end == len(rows) or rows[end][0] != rows[end - 1][0] + 1:
+            yield rows[start:end]
+            start = end
+
+
+def _read(seq: int, name: str, time: str, data: bytes) -> DecisionRecord:
+    try:
+        record = parse(data)
+        hour_of(time[:13])
+    except ValueError:
+        return DecisionRecord(id=name, time=_LONG_AGO, seq=seq)
+    record.id, record.time = name, time
+    return record

@@ -78,6 +78,28 @@ def test_a_persons_name_in_an_old_record_stands_in_no_facet(tmp_path: Path) -> N
     assert user.startswith("person:")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM records WHERE seq = 3",
+        "UPDATE records SET record = 'x' WHERE seq = 3",
+        "UPDATE records SET time = '' WHERE seq = 3",
+    ],
+)
+def test_what_somebody_did_to_an_old_record_stops_no_upgrade(tmp_path: Path, damage: str) -> None:
+    """The others go over, in their places; what is wrong is for the verifier to say."""
+    records = [old_record(number) for number in range(1, 6)]
+    old_store(tmp_path / "llmcp.db", records)
+    with closing(sqlite3.connect(tmp_path / "llmcp.db")) as connection:
+        connection.execute(damage)
+        connection.commit()
+    log = SqliteAuditLog(tmp_path / "llmcp.db")
+    for kept in records:
+        if kept.seq != 3:
+            assert log.leaf(kept.seq) == log.get(kept.id) == canonical(kept)
+    assert log.last_seq() == 5
+
+
 def test_a_first_start_needs_no_library_for_upgrades(tmp_path: Path) -> None:
     """It costs 100 ms and 4 MB."""
     code = "import sys; from pathlib import Path; from llmcp.stores.sqlite import SqliteAuditLog; SqliteAuditLog(Path(sys.argv[1])); "
