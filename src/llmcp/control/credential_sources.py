@@ -4,7 +4,8 @@ Rules:
 1. `stored` is the secret store, `env:NAME` the process's own environment, `aws:SECRET_ID[#KEY]` AWS Secrets Manager.
 2. A source that fails keeps the last good value of the same entry, and is reported in words; without one the credential is left out.
 3. One that fails never takes another with it.
-4. What a source gives is checked as what a person types is: a secret that cannot travel is a problem, not a request that breaks.
+4. A stored secret never changes under its name, so one that is known is not read again; other sources are asked each time.
+5. What a source gives is checked as what a person types is: a secret that cannot travel is a problem, not a request that breaks.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from llmcp.control.credential_forms import clean
 from llmcp.core.credentials import Credential, secret_name
@@ -91,13 +94,19 @@ def resolve_all(
     for entry in entries:
         if entry.weight <= 0:
             continue
+        kept = last.get(entry.id)
+        if kept is not None and (kept.entry.provider, kept.entry.source) != (entry.provider, entry.source):
+            kept = None
+        if kept is not None and entry.source == STORED and secret_name(kept.entry) == secret_name(entry):
+            found.append(Credential(entry, kept.secret))
+            continue
         try:
             found.append(resolve(entry, secrets, sources))
         except LlmcpError as error:
-            kept = last.get(entry.id)
             why = f"{error.what}: {error.why}" if error.why else error.what
-            if kept is not None and (kept.entry.provider, kept.entry.source) == (entry.provider, entry.source):
-                found.append(Credential(entry, kept.secret))
+            if kept is not None:
+                # Under the old name: the next time it is tried again.
+                found.append(Credential(msgspec.structs.replace(entry, rotated=kept.entry.rotated), kept.secret))
                 why += "; the last good value is used"
             problems.append(f"{named(entry)} cannot be read ({why})")
     return Snapshot(tuple(found), tuple(problems))

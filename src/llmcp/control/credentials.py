@@ -183,7 +183,7 @@ def _keep(keys: Keys, entry: CredentialEntry, secret: str, older: CredentialEntr
                 keys.secrets.delete(secret_name(entry))
         raise
     with suppress(LlmcpError):  # it is done; what is left over is swept another time
-        if older is not None and older.source == STORED:
+        if older is not None and older.source == STORED and secret_name(older) != secret_name(entry):
             keys.secrets.delete(secret_name(older))
         sweep(keys, change.now)
 

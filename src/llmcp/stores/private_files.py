@@ -28,38 +28,52 @@ _STEP_S: Final = 0.02
 
 def read_private(path: Path) -> tuple[bytes, int] | None:
     """Return the content of `path` and its mode bits, or None where it is not there. Raises: UnreachableError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _failed(path, "read", error) from None
-    with os.fdopen(descriptor, "rb") as file:
+    with _translated(path, "read"):
         try:
-            return file.read(), os.fstat(descriptor).st_mode & 0o777
-        except OSError as error:
-            raise _failed(path, "read", error) from None
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            mode = os.fstat(descriptor).st_mode & 0o777
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(), mode
+        finally:
+            os.close(descriptor)
 
 
 def write_private(path: Path, data: bytes) -> None:
     """Put `data` in the place of `path`. Raises: UnreachableError, with the old content in place."""
-    temporary = ""
-    try:
+    with _translated(path, "write"):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        rename_private(Path(temporary), path)
-    except OSError as error:
-        raise _failed(path, "write", error) from None
-    finally:
-        if temporary:
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _rename(Path(temporary), path)
+        finally:
             Path(temporary).unlink(missing_ok=True)
 
 
 def rename_private(source: Path, target: Path) -> None:
-    """Move `source` over `target`, for good."""
+    """Move `source` over `target`, for good. Raises: UnreachableError."""
+    with _translated(target, "write"):
+        _rename(source, target)
+
+
+def remove_private(path: Path) -> None:
+    """Remove `path` where it is there. Raises: UnreachableError."""
+    with _translated(path, "remove"):
+        path.unlink(missing_ok=True)
+
+
+def tighten(path: Path) -> None:
+    """Make `path` 0600. Raises: UnreachableError, where it is not ours."""
+    with _translated(path, "close to others"):
+        path.chmod(0o600)
+
+
+def _rename(source: Path, target: Path) -> None:
     source.replace(target)
     descriptor = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -101,6 +115,14 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
             time.sleep(_STEP_S)
         else:
             return
+
+
+@contextmanager
+def _translated(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _failed(path, verb, error) from None
 
 
 def _failed(path: Path, verb: str, error: OSError) -> UnreachableError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import LlmcpError
-from llmcp.stores.private_files import write_private
+from llmcp.stores.private_files import remove_private, write_private
 from llmcp.stores.secret_file import FILE, FileSecretStore
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ChosenSecretStore:
             store.set(name, secret)
         except LlmcpError:
             if marks:
-                mark.unlink(missing_ok=True)
+                remove_private(mark)
             raise
 
     def delete(self, name: str) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import NotPermittedError, UnreachableError, UsageError
-from llmcp.stores.private_files import locked, read_private, rename_private, write_private
+from llmcp.stores.private_files import locked, read_private, remove_private, rename_private, tighten, write_private
 from llmcp.stores.secret_envelope import bound_to, parse, render, sealed
 from llmcp.stores.secret_master import GivenKey, new_key_text, read_key_file
 
@@ -124,7 +124,7 @@ class FileSecretStore:
         if given is None:
             rename_private(self._next_key, self.key_path)
         else:
-            self.key_path.unlink(missing_ok=True)
+            remove_private(self.key_path)
             self._given = given
         self._stretched = None
         step("old key gone")
@@ -137,7 +137,7 @@ class FileSecretStore:
             opened = {name: master.open(entry, bound_to(name)) for name, entry in envelope.entries.items()}
             if opened == secrets:
                 return
-        path.unlink(missing_ok=True)
+        remove_private(path)
         raise UnreachableError(
             "the secrets could not be sealed under the new master key",
             why="what was written does not open to what was there before",
@@ -154,7 +154,7 @@ class FileSecretStore:
         if envelope is not None and envelope.master(left) is not None:
             rename_private(self._next_key, self.key_path)
         else:
-            self._next_key.unlink(missing_ok=True)
+            remove_private(self._next_key)
 
     def _own_key(self) -> GivenKey:
         """Return the key of the key file, made now where there is none."""
@@ -205,7 +205,7 @@ class FileSecretStore:
             return None
         data, mode = found
         if mode & 0o077:
-            path.chmod(0o600)
+            tighten(path)
             self._notice(f"{path} could be read by others (mode {mode:04o}); it is 0600 now")
         return parse(data, path)
 

@@ -152,6 +152,14 @@ def test_a_rotation_leaves_one_secret(keys: Keys, secrets: Secrets) -> None:
     assert (entry.hint, entry.created) == (NEWER[-4:], change().time)
 
 
+def test_a_clock_that_stands_still_loses_no_secret(keys: Keys, secrets: Secrets) -> None:
+    """Two writes at the same moment have the same name: the second must not take its own secret away."""
+    put(keys)
+    entry, _ = set_key(keys, Wanted("openai"), NEWER, Change("local:t", NOW, "c_x"), "cred_b")
+    assert held(keys, entry) == NEWER
+    assert len(secrets.held) == 1
+
+
 def test_removing_takes_the_secret_along(keys: Keys, secrets: Secrets) -> None:
     """Nothing is left of it here."""
     remove_key(keys, put(keys), change(1))
@@ -236,15 +244,32 @@ def test_one_source_that_fails_takes_no_other_with_it(keys: Keys) -> None:
     assert found.outside
 
 
-def test_a_source_that_fails_later_keeps_the_last_good_value(keys: Keys, secrets: Secrets) -> None:
-    """A secret manager that is away for a minute must not stop the traffic; that it is away is said."""
-    put(keys)
-    before = resolve_all(keys.entries.entries(), keys.secrets, {})
+def test_a_source_that_fails_later_keeps_the_last_good_value_and_is_tried_again(keys: Keys, secrets: Secrets) -> None:
+    """A store that is away for a minute must not stop the traffic; that it is away is said, until it is back."""
+    first = resolve_all((put(keys),), keys.secrets, {})
+    rotate_key(keys, find_key(keys, "openai"), NEWER, change(1))
+    entries = keys.entries.entries()
     secrets.broken = True
-    after = resolve_all(keys.entries.entries(), keys.secrets, {}, before.credentials)
-    assert [each.secret for each in after.credentials] == [KEY]
-    assert "the last good value is used" in after.problems[0]
-    assert (before.outside, after.outside) == (False, True)
+    second = resolve_all(entries, keys.secrets, {}, first.credentials)
+    third = resolve_all(entries, keys.secrets, {}, second.credentials)
+    for found in (second, third):
+        assert [each.secret for each in found.credentials] == [KEY]
+        assert "the last good value is used" in found.problems[0]
+    assert (first.outside, second.outside) == (False, True)
+    secrets.broken = False
+    fourth = resolve_all(entries, keys.secrets, {}, third.credentials)
+    assert ([each.secret for each in fourth.credentials], fourth.problems) == ([NEWER], ())
+    assert fourth.credentials[0].entry == entries[0]
+
+
+def test_a_stored_secret_that_is_known_is_not_read_again(keys: Keys, secrets: Secrets) -> None:
+    """It never changes under its name: a change of weight or of another thing costs no look into a keychain."""
+    entry = put(keys)
+    before = resolve_all((entry,), keys.secrets, {})
+    secrets.broken = True
+    heavier = msgspec.structs.replace(entry, weight=9)
+    after = resolve_all((heavier,), keys.secrets, {}, before.credentials)
+    assert (after.credentials[0].entry, after.credentials[0].secret, after.problems) == (heavier, KEY, ())
 
 
 def test_the_last_good_value_is_not_kept_for_another_provider_or_source(keys: Keys, secrets: Secrets) -> None:
