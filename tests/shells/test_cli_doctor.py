@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,39 @@ def test_everything_that_is_wrong_is_found_in_one_run_and_nothing_is_changed(tmp
     assert found["environment"][0]["level"] == "warn"
     assert all(r["fix"] for reports in found.values() for r in reports if r["level"] in {"warn", "fail"})
     assert everything(home) == before
+
+
+def test_looking_at_a_sound_store_leaves_no_file_beside_it(tmp_path: Path) -> None:
+    """SQLite makes a log even to read; it is taken away again."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    log = SqliteAuditLog(home / "llmcp.db")
+    log.append([record()])
+    log.close()
+    before = everything(home)
+    code, found = doctor(home)
+    assert (code, found["store"][0]["level"]) == (0, "ok")
+    assert everything(home) == before
+
+
+def test_the_newest_checkpoint_and_the_anchors_are_looked_at(tmp_path: Path) -> None:
+    """A signature that was changed and a place that is gone fail."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    log = SqliteAuditLog(home / "llmcp.db")
+    log.append([record()])
+    log.close()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LLMCP_")} | {"LLMCP_HOME": str(home)}
+    subprocess.run([sys.executable, "-m", "llmcp", "audit", "checkpoint"], env=kept, check=True, capture_output=True)
+    assert doctor(home)[1]["ledger"][0]["level"] == "ok"
+    with sqlite3.connect(home / "llmcp.db") as connection:
+        connection.execute("UPDATE checkpoints SET root = zeroblob(32)")
+    connection.close()
+    code, found = doctor(home, LLMCP_LEDGER__ANCHORS="git:/nowhere/at/all")
+    assert code == 1
+    assert found["ledger"][0]["level"] == "fail"
+    assert found["anchors"][0]["level"] == "fail"
+    assert doctor(home, "--offline", LLMCP_LEDGER__ANCHORS="https://a.test/x")[1]["anchors"][0]["level"] == "skip"
 
 
 def test_broken_settings_are_told_once(tmp_path: Path) -> None:

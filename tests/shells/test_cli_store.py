@@ -118,6 +118,30 @@ def test_going_down_is_agreed_to_first_and_can_be_undone(home: Path) -> None:
         assert connection.execute("SELECT action FROM control_records").fetchall() == [("store.migrate",)]
 
 
+def test_the_ledger_verifies_after_a_restore_and_after_both_ways_of_a_migration(home: Path) -> None:
+    """A restored store proves its own state; one that came back from an older schema has its leaves anew."""
+
+    def verified() -> bool:
+        done = llmcp(home, "audit", "verify", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return bool(json.loads(done.stdout)["ok"])
+
+    assert llmcp(home, "audit", "checkpoint").returncode == 0
+    made = json.loads(llmcp(home, "store", "backup", "--json").stdout)
+    SqliteAuditLog(home / "llmcp.db").append([record() for _ in range(300)])
+    assert llmcp(home, "audit", "checkpoint").returncode == 0
+    assert verified()
+    assert llmcp(home, "store", "restore", made["path"]).returncode == 0
+    assert verified()
+    SqliteAuditLog(home / "llmcp.db").append([record() for _ in range(10)])
+    assert llmcp(home, "audit", "checkpoint").returncode == 0
+    assert verified()
+    assert llmcp(home, "store", "migrate", "--to", "1", "--yes").returncode == 0
+    assert llmcp(home, "store", "migrate").returncode == 0
+    assert verified()
+    assert count(home) == 15
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """Return a running daemon."""

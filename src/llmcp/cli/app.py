@@ -23,6 +23,7 @@ from llmcp.cli import (
     audit,
     audit_erase,
     audit_export,
+    audit_ledger,
     completion,
     config,
     daemon,
@@ -53,7 +54,7 @@ NOT_BUILT: dict[str, frozenset[str]] = {
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("bypass",)),
     "provider": frozenset(),
     "config": frozenset(("history", "rollback")),
 }  # fmt: skip
@@ -88,8 +89,8 @@ app = typer.Typer(
 )
 for module in (init, daemon, doctor, env, demo, usage, completion, version):
     module.register(app)
-audit_erase.register(audit.app)
-audit_export.register(audit.app)
+for verbs in (audit_erase, audit_export, audit_ledger):
+    verbs.register(audit.app)
 for noun in (policy, audit, provider, org, app_noun, token, key, store, config):
     app.add_typer(noun.app, cls=Group)
 

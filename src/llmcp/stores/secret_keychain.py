@@ -43,6 +43,7 @@ class KeychainSecretStore:
         self.service = service_name(home)
         self._lock = home / LOCK
         self._chosen = backend
+        self._silent: Unready | None = None
 
     def get(self, name: str) -> bytes | None:
         """Return a secret, or None."""
@@ -103,8 +104,9 @@ class KeychainSecretStore:
             why = unready(self._chosen)
             return Unready(why) if why else ask(self._chosen)
 
-        done = _bounded(work, _CALL_S)
+        done = self._silent or _bounded(work, _CALL_S)
         if isinstance(done, Unready):
+            self._silent = done if done.silent else None  # one wait is enough: the next secret is not waited for
             raise UnreachableError(
                 "the OS keychain cannot be used here",
                 why=done.why,
@@ -117,10 +119,11 @@ class KeychainSecretStore:
 class Unready:
     """Why a keychain was not asked."""
 
-    __slots__ = ("why",)
+    __slots__ = ("silent", "why")
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, silent: bool = False) -> None:
         self.why = why
+        self.silent = silent
 
 
 def service_name(home: Path) -> str:
@@ -186,7 +189,7 @@ def _bounded(work: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401 - 
     thread = threading.Thread(target=run, name="keychain", daemon=True)
     thread.start()
     thread.join(seconds)
-    return done[0] if done else Unready(f"it does not answer within {seconds:.0f} seconds")
+    return done[0] if done else Unready(f"it does not answer within {seconds:.0f} seconds", silent=True)
 
 
 def _damaged(name: str) -> UnreachableError:

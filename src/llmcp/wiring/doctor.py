@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import sys
+from contextlib import suppress
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from llmcp.config import lock
 from llmcp.config.environment import current
 from llmcp.config.home import find
 from llmcp.config.settings import load_effective
-from llmcp.control import doctor_daemon, doctor_home, doctor_machine, doctor_secrets, doctor_store
+from llmcp.control import doctor_daemon, doctor_home, doctor_ledger, doctor_machine, doctor_secrets, doctor_store
 from llmcp.control.doctor import Check, examine, skip
 from llmcp.errors import LlmcpError
 from llmcp.providers.catalog import load_catalog
@@ -43,7 +44,11 @@ _PACKAGES = ("uvloop", "httptools", "msgspec", "pydantic")
 
 def reports(*, offline: bool) -> list[Report]:
     """Run all checks."""
-    return examine(_Patient(find(), offline=offline).checks())
+    patient = _Patient(find(), offline=offline)
+    found = examine(patient.checks())
+    with suppress(LlmcpError):  # where settings or store are broken, nobody opened it
+        patient.leave_nothing()
+    return found
 
 
 class _Patient:
@@ -52,6 +57,7 @@ class _Patient:
     def __init__(self, home: Home, *, offline: bool) -> None:
         self.home = home
         self.offline = offline
+        self._had_log = any(home.data.glob("*-wal")) if home.data.is_dir() else False
 
     def checks(self) -> tuple[Check, ...]:
         """Return the table."""
@@ -73,6 +79,8 @@ class _Patient:
             Check("secrets", self._with_settings(lambda: doctor_secrets.backend(self.secrets))),
             Check("credentials", self._with_settings(self._credentials)),
             Check("tokens", self._with_settings(self._tokens)),
+            Check("ledger", self._with_settings(self._ledger)),
+            Check("anchors", self._with_settings(self._anchors)),
         )
 
     @cached_property
@@ -201,6 +209,40 @@ class _Patient:
         tokens = open_identities(self.settings.store, self.home.data).tokens()
         valid = sum(state_of(token, timestamp(now())) is TokenState.VALID for token in tokens)
         return doctor_secrets.pepper(self.secrets, valid)
+
+    def _ledger(self) -> Iterable[Finding]:
+        if not self._store_is_current():
+            return [skip("the store is not there, or of another version")]
+        from datetime import datetime
+
+        from llmcp.control.ledger import known_keys
+        from llmcp.stores.ledger_key import verify
+        from llmcp.stores.sqlite_ledger import SqliteLedger
+        from llmcp.wiring.ledger import KEYS
+
+        ledger = SqliteLedger(self.keeper.path)
+        return doctor_ledger.checkpoints(
+            ledger,
+            known_keys(ledger.value(KEYS)),
+            verify,
+            every_s=self.settings.ledger.checkpoint_s,
+            age_s=lambda time: (now() - datetime.fromisoformat(time)).total_seconds(),
+            running=self.status is not None,
+        )
+
+    def _anchors(self) -> Iterator[Finding]:
+        from llmcp.stores.anchors import open_anchor
+
+        uris, left_out = doctor_ledger.names(self.settings.ledger.anchors, offline=self.offline)
+        return doctor_ledger.anchors([open_anchor(uri, self.home.config) for uri in uris], left_out)
+
+    def leave_nothing(self) -> None:
+        """Take away the empty log that SQLite leaves where somebody only read: who writes takes it away as the last to close."""
+        log = self.keeper.path.with_name(self.keeper.path.name + "-wal")
+        if not self._had_log and log.exists() and self._store_is_current():
+            from llmcp.stores.sqlite_file import prepare
+
+            prepare(self.keeper.path)
 
 
 def _version(name: str) -> str:

@@ -48,7 +48,7 @@ def test_a_check_that_breaks_is_a_failure_and_stops_no_other() -> None:
 
 
 def test_an_old_interpreter_fails_and_a_missing_package_warns() -> None:
-    """llmcp runs without uvloop, slower."""
+    """It runs without uvloop, slower."""
     assert levels(doctor_machine.interpreter((3, 11, 9), {})) == [Level.FAIL]
     assert levels(doctor_machine.interpreter((3, 13, 0), {"uvloop": "", "msgspec": "1"})) == [Level.OK, Level.WARN]
 
