@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Path:
     """Return a home with five records."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    SqliteAuditLog(home / "llmcp.db").append([record() for _ in range(5)])
+    append(home, 5)
     return home
 
 
@@ -47,6 +47,13 @@ def llmcp(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def append(home: Path, number: int) -> None:
+    """Write so many records and let go of the store."""
+    log = SqliteAuditLog(home / "llmcp.db")
+    log.append([record() for _ in range(number)])
+    log.close()
+
+
 def count(home: Path) -> int:
     """Return the number of stored records."""
     return len(list(SqliteAuditLog(home / "llmcp.db").query(RecordFilter())))
@@ -59,7 +66,7 @@ def test_a_backup_says_where_and_what_it_is_and_how_it_comes_back(home: Path) ->
     assert (done.returncode, made["records"], made["schema"]) == (0, 5, 2)
     assert stat.S_IMODE(Path(made["path"]).stat().st_mode) == 0o600
     assert Path(made["path"]).stat().st_size == made["bytes"]
-    SqliteAuditLog(home / "llmcp.db").append([record()])
+    append(home, 1)
     said = done.stderr.strip().rpartition("llmcp ")[2].split()
     back = llmcp(home, *said)
     assert (back.returncode, count(home)) == (0, 5)
@@ -128,12 +135,12 @@ def test_the_ledger_verifies_after_a_restore_and_after_both_ways_of_a_migration(
 
     assert llmcp(home, "audit", "checkpoint").returncode == 0
     made = json.loads(llmcp(home, "store", "backup", "--json").stdout)
-    SqliteAuditLog(home / "llmcp.db").append([record() for _ in range(300)])
+    append(home, 300)
     assert llmcp(home, "audit", "checkpoint").returncode == 0
     assert verified()
     assert llmcp(home, "store", "restore", made["path"]).returncode == 0
     assert verified()
-    SqliteAuditLog(home / "llmcp.db").append([record() for _ in range(10)])
+    append(home, 10)
     assert llmcp(home, "audit", "checkpoint").returncode == 0
     assert verified()
     assert llmcp(home, "store", "migrate", "--to", "1", "--yes").returncode == 0
