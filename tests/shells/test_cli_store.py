@@ -184,8 +184,9 @@ def test_a_store_is_not_upgraded_under_a_daemon_of_an_older_version(daemon: Daem
     daemon.call("POST", "/v1/chat/completions", CHAT, KEY)
     daemon.records(1)
     migrate_to(daemon.home / "llmcp.db", 1, keep=False)
-    refused = daemon.cli("audit", "query", check=False)
-    assert refused.returncode == 6
-    assert "older llmcp" in refused.stderr
+    for verb in (("audit", "query"), ("usage",), ("org", "list"), ("key", "list"), ("audit", "verify")):
+        refused = daemon.cli(*verb, check=False)
+        assert refused.returncode == 6, verb
+        assert "older llmcp" in refused.stderr
     daemon.stop()
     assert daemon.cli("audit", "query", "-o", "jsonl").stdout.count("\n") == 1

@@ -91,6 +91,8 @@ def _keep(path: Path, version: int) -> Path:
         need_room(path.parent, _ROOM * size(path))
     except OSError as error:
         raise unreadable(path, error) from error
+    for leftover in path.parent.glob(f".{path.name}.v*.bak.partial*"):
+        leftover.unlink(missing_ok=True)  # of a migration that was killed: under the lock there is no other
     target = fresh_name(path, f"v{version}-{stamp()}")
     backup(path, target)
     return target

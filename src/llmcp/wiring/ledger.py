@@ -70,7 +70,9 @@ class Book:
 def open_book(home: Home, settings: Settings) -> Book:
     """Return the ledger of a home. Raises: UnreachableError and what opening a store raises."""
     from llmcp.stores import open_audit_log
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
+    refuse_upgrade_in_use(home, settings)
     records: Any = open_audit_log(settings.store, home.data)
     records.close()
     return Book(home, settings, SqliteLedger(records.path))
