@@ -197,6 +197,11 @@ def through_gateway(tokens: int, orgs: int, rounds: int) -> dict[str, Any]:
     }
 
 
+def _load(port: int, pid: int, bearer: str) -> dict[str, Any]:
+    os.environ["BENCH_KEY"] = bearer
+    return load("requests", port, "--path", _PATH, "-c", 1, "-n", 2000, "--key-from-env", "BENCH_KEY", "--watch", f"proxy={pid}")
+
+
 def _fill(daemon: Any, tokens: int, orgs: int) -> str:
     """Put tokens and orgs into the daemon's store, one of them with a key that is used; return that key."""
     import sqlite3
@@ -208,6 +213,7 @@ def _fill(daemon: Any, tokens: int, orgs: int) -> str:
         [*llmcp_command(), "key", "set", "openai", "--stdin"], env=daemon.environ, input="sk-" + "s" * 40 + "\n", text=True, check=True,
         capture_output=True,
     )  # fmt: skip
+    daemon.cli("token", "create", "--org", "default", "--json")  # makes the pepper; the others only have to be there
     data, _ = directory(tokens, orgs)
     with sqlite3.connect(daemon.home / "llmcp.db") as store:
         store.executemany("INSERT INTO orgs VALUES (?, '', 'UTC', 1, '')", [(org.name,) for org in data.orgs])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from llmcp.core import control_records
 from llmcp.core.control_records import ControlRecord
 from llmcp.core.records import (
+    Bodies,
     DecisionRecord,
     Edit,
     Facts,
@@ -91,6 +92,7 @@ DECISIONS = st.builds(
     edits=st.lists(st.builds(Edit, TEXT, TEXT, TEXT), max_size=2).map(tuple),
     faults=st.lists(st.builds(Fault, st.booleans(), TEXT, TEXT, TEXT), max_size=2).map(tuple),
     warnings=TEXTS,
+    bodies=st.builds(Bodies, TEXT, TEXT),
 ).map(canonical)
 """Canonical decision records."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -198,3 +199,14 @@ def test_an_export_holds_what_is_there_when_it_begins(home: Path) -> None:
     log.close()
     assert count == before
     assert canonical(record()) not in sink.written
+
+
+def test_each_filter_of_a_query_is_one_of_an_export(home: Path) -> None:
+    """But for what pages and what words the output."""
+
+    def options(verb: str) -> set[str]:
+        text = llmcp(home, "audit", verb, "--help").stdout.decode()
+        return set(re.findall(r"^\s+(?:-\w, )?(--[a-z-]+)", text, re.MULTILINE))
+
+    own_of_query = {"--json", "--output", "--oldest", "--cursor", "--paged"}
+    assert options("query") - own_of_query == options("export") - {"--format", "--out", "--compress"}

@@ -9,7 +9,24 @@ from typing import Annotated
 
 import typer
 
-from llmcp.cli.record_options import AppName, Decision, Model, Operation, Org, Outcome, Provider, Rule, Since, Until, User
+from llmcp.cli.record_options import (
+    AppName,
+    Decision,
+    Key,
+    Kind,
+    Label,
+    Model,
+    Operation,
+    Org,
+    Outcome,
+    Provider,
+    Rule,
+    Session,
+    Since,
+    Text,
+    Until,
+    User,
+)
 from llmcp.cli.render import say
 
 _TELL_S = 0.5
@@ -51,12 +68,20 @@ def export(
     org: Org = "",
     app_name: AppName = "",
     user: User = "",
+    key: Key = "",
     provider: Provider = "",
     model: Model = "",
     operation: Operation = "",
     outcome: Outcome = "",
     rule: Rule = "",
+    kind: Kind = "",
     decision_id: Decision = "",
+    session: Session = "",
+    label: Label = None,
+    text: Text = "",
+    action: Annotated[str, typer.Option(help="Only this action (glob), such as `token.*`.")] = "",
+    actor: Annotated[str, typer.Option(help="Only what this operator changed (control stream).")] = "",
+    target: Annotated[str, typer.Option(help="Only what was changed about this (control stream).")] = "",
     limit: Annotated[int, typer.Option(min=0, help="At most this many, the newest; 0 is all.")] = 0,
 ) -> None:
     """Write records to a file for other programs, oldest first.
@@ -78,8 +103,9 @@ def export(
     if binary and out == "-" and sys.stdout.isatty():
         raise UsageError("will not write a binary file to a terminal", fix="give a file with `--out`, or a pipe")
     spoken = RecordFilter(
-        since=since, until=until, limit=limit, org=org, app=app_name, user=user, provider=provider, model=model,
-        operation=operation, outcome=outcome, rule=rule, decision_id=decision_id, stream=stream.value,
+        since=since, until=until, limit=limit, org=org, app=app_name, user=user, key_id=key, provider=provider, model=model,
+        operation=operation, outcome=outcome, rule=rule, kind=kind, decision_id=decision_id, session=session,
+        labels=tuple(label or ()), text=text, stream=stream.value, action=action, actor=actor, target=target,
     )  # fmt: skip
     wanted = audit.resolve_filter(spoken, wiring.now())
     path = None if out == "-" else Path(out).expanduser()

@@ -18,7 +18,7 @@ import msgspec
 
 from llmcp.core import record_cursor
 from llmcp.core.control_records import ControlRecord
-from llmcp.core.records import DecisionRecord, Outcome, Stream, timestamp
+from llmcp.core.records import MAX_SAFE_INTEGER, DecisionRecord, Outcome, Stream, timestamp
 from llmcp.errors import NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
 def resolve_filter(spoken: RecordFilter, now: datetime) -> RecordFilter:
     """Return `spoken`, whose `since` and `until` are as the user wrote them, ready for a query. Raises: UsageError."""
     _check_names(spoken)
-    if spoken.limit < 0:
+    if not 0 <= spoken.limit <= MAX_SAFE_INTEGER:
         raise UsageError(
             f"a limit cannot be {spoken.limit}", why="it counts records", fix="leave it out for all", code="bad-limit"
         )

@@ -14,24 +14,20 @@ import csv
 import io
 import itertools
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
 from llmcp.control import export_ocsf, export_otlp
-from llmcp.control.audit import COLUMNS, flat_row
+from llmcp.control.audit import COLUMNS, CONTROL_COLUMNS, flat_control_row, flat_row
 from llmcp.control.export_parquet import ROW_GROUP, ParquetExport
-from llmcp.control.export_parts import map_at, number_at, text_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from llmcp.control.export_parts import Record
 
 _BATCH: Final = 1000
 _OTLP_BATCH: Final = 512
-CONTROL_COLUMNS: Final = ("seq", "time", "id", "org", "action", "actor", "target", "user", "outcome", "detail")
-"""The columns of a control record in CSV."""
 
 
 class ExportFormat(StrEnum):
@@ -83,8 +79,8 @@ class _Text:
             return
         documents = [msgspec.json.decode(data) for data in batch]
         if self._form is ExportFormat.CSV:
-            row = _control_row if self._stream == "control" else _decision_row
-            self._sink.write(_csv_lines(map(row, documents)))
+            flat = flat_control_row if self._stream == "control" else flat_row
+            self._sink.write(_csv_lines(map(_cell, flat(document).values()) for document in documents))
         elif self._form is ExportFormat.OCSF:
             lines = [msgspec.json.encode(export_ocsf.event(document, self._version)) for document in documents]
             self._sink.write(b"\n".join(lines) + b"\n")
@@ -110,16 +106,6 @@ class _Parquet:
     def close(self) -> None:
         """Write the footer."""
         self._file.close()
-
-
-def _decision_row(document: dict[str, Any]) -> Iterator[str]:
-    return map(_cell, flat_row(document).values())
-
-
-def _control_row(document: Record) -> Iterator[str]:
-    detail = " ".join(f"{key}={value}" for key, value in sorted(map_at(document, "detail").items()))
-    texts = (text_at(document, name) for name in CONTROL_COLUMNS[1:-1])
-    return map(_cell, (str(number_at(document, "seq")), *texts, detail))
 
 
 def _csv_lines(rows: Iterable[Iterable[str]]) -> bytes:

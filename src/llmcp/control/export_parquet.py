@@ -62,6 +62,7 @@ _DECISION: Final = (
     *_columns(_BOOL, "stream has_max_tokens", "facts_", ("facts",)),
     *_columns(_INT, "estimated_microusd input_tokens max_tokens text_bytes turns", "facts_", ("facts",)),
     *_columns(_TEXTS, "tools", "facts_", ("facts",)),
+    *_columns(_TEXT, "request response", "bodies_", ("bodies",)),
     *_columns(_INT, "bytes", "request_", ("inspection", "request")),
     *_columns(_BOOL, "scanned", "request_", ("inspection", "request")),
     *_columns("what why", "skipped", "request_", ("inspection", "request")),

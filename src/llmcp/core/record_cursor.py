@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from llmcp.core.record_filter import RecordFilter
+from llmcp.core.records import MAX_SAFE_INTEGER
 from llmcp.errors import UsageError
 
 _POSITION: Final = frozenset(("after_seq", "before_seq", "limit"))
@@ -55,7 +56,7 @@ def _decode(cursor: str) -> _Said:
         said = _DECODER.decode(raw)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise _refused("it is not one that llmcp wrote", "copy it whole, or leave it out to begin anew") from None
-    if said.seq < 0 or said.seq >= 1 << 63:
+    if said.seq < 0 or said.seq > MAX_SAFE_INTEGER:
         raise _refused("it is not one that llmcp wrote", "copy it whole, or leave it out to begin anew")
     return said
 

@@ -10,9 +10,9 @@ Rules:
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
+from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import parse
 from llmcp.stores.sqlite_append import last_seq
 from llmcp.stores.sqlite_facets_match import matching_facets, narrows
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from llmcp.core.record_filter import RecordFilter
 
 PAGE_ROWS: Final = 2_000
 _ROWS: Final = "SELECT seq, facet, record FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
+_INSIDE: Final = ("since", "until", "stream", "decision_id", "session", "action", "actor", "target")
+"""What facets do not tell apart."""
 
 
 class SqliteFollower:
@@ -83,7 +84,7 @@ class SqliteFollower:
             rows = connection.execute(_ROWS, (after_seq, PAGE_ROWS)).fetchall()
             if not rows:
                 return [], min(after_seq, last_seq(connection)), False
-            passing = list(self._passing(connection, replace(wanted, after_seq=-1, before_seq=0), rows))
+            passing = list(self._passing(connection, wanted, rows))
         return passing, rows[-1][0], len(rows) == PAGE_ROWS
 
     def _remember(self, connection: sqlite3.Connection, wanted: RecordFilter) -> None:
@@ -99,9 +100,10 @@ class SqliteFollower:
         if narrows(wanted):
             rows = [row for row in rows if self._fits(connection, wanted, row[1])]
         shown = revealed(connection, [data for _, _, data in rows])
-        if not (wanted.since or wanted.until or wanted.session or wanted.action or wanted.decision_id):
+        inside = RecordFilter(**{name: getattr(wanted, name) for name in _INSIDE})
+        if inside == RecordFilter():
             return shown
-        return (data for data in shown if wanted.matches(parse(data)))
+        return (data for data in shown if inside.matches(parse(data)))
 
     def _fits(self, connection: sqlite3.Connection, wanted: RecordFilter, facet: int) -> bool:
         known = self._facets.get(facet)

@@ -104,6 +104,7 @@ def test_a_control_record_flattens_to_its_columns(log: SqliteAuditLog) -> None:
         RecordFilter(stream="control", session="x"),
         RecordFilter(actor="x"),
         RecordFilter(stream="decision", target="x"),
+        RecordFilter(limit=1 << 63),
     ],
 )
 def test_a_filter_that_its_stream_cannot_answer_is_refused(spoken: RecordFilter) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmcp.control.export import ExportFormat, export
@@ -83,7 +83,7 @@ def check(event: dict[str, Any]) -> None:
 
 
 @given(st.lists(DECISIONS, max_size=3))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_decision_is_an_event_of_its_class(records: list[bytes]) -> None:
     """With all that the class requires, whatever the record lacks."""
     for event, record in zip(events(records), map(document, records), strict=True):
@@ -93,7 +93,7 @@ def test_every_decision_is_an_event_of_its_class(records: list[bytes]) -> None:
 
 
 @given(st.lists(CONTROLS, max_size=3))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_change_is_an_event_of_its_class(records: list[bytes]) -> None:
     """Create, read, update and delete are what they are called."""
     expected = {"token.create": 1, "token.list": 2, "key.rotate": 3, "org.remove": 4, "audit.prune": 4, "x": 99}
@@ -104,7 +104,7 @@ def test_every_change_is_an_event_of_its_class(records: list[bytes]) -> None:
 
 
 @given(STRANGE)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_record_of_another_version_is_an_event_too(record: dict[str, Any]) -> None:
     """And what the mapping does not know is unmapped."""
     (event,) = events([json.dumps(record).encode()])
@@ -122,7 +122,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 @given(DECISIONS)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_value_of_a_record_is_lost(record: bytes) -> None:
     """Each is somewhere in the event; but for the neutral ones, and version and time, which are said otherwise."""
     (event,) = events([record])

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from google.protobuf import json_format
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
@@ -52,7 +52,7 @@ def attributes(log: Any) -> dict[str, Any]:
 
 
 @given(st.lists(DECISIONS, max_size=4))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_is_a_request_of_the_protocol(records: list[bytes]) -> None:
     """And says what the records say."""
     logs = logs_of(records)
@@ -74,7 +74,7 @@ def test_what_is_written_is_a_request_of_the_protocol(records: list[bytes]) -> N
 
 
 @given(st.lists(CONTROLS, max_size=4))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_change_is_an_event_of_its_own(records: list[bytes]) -> None:
     """With what was done, by whom and to what."""
     for log, record in zip(logs_of(records, "control"), map(document, records), strict=True):

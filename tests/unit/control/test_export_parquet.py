@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmcp.control.export import ExportFormat, export
@@ -28,7 +28,7 @@ def table(records: list[bytes], stream: str = "decision") -> Any:
 
 
 @given(st.lists(DECISIONS, max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_value_of_a_record_comes_back(records: list[bytes]) -> None:
     """As it was: integers, texts, lists, maps, lists of objects."""
     rows = table(records).to_pylist()
@@ -59,11 +59,12 @@ def test_every_value_of_a_record_comes_back(records: list[bytes]) -> None:
         assert row["request_bytes"] == record["inspection"]["request"]["bytes"]
         assert row["response_skipped"] == record["inspection"]["response"]["skipped"]
         assert row["facts_tools"] == record["facts"]["tools"]
+        assert row["bodies_request"] == record["bodies"]["request"]
         assert row["client_ip"] == record["facts"]["client_ip"]
 
 
 @given(st.lists(CONTROLS, max_size=4))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_change_comes_back_too(records: list[bytes]) -> None:
     """With its own columns."""
     for row, record in zip(table(records, "control").to_pylist(), map(document, records), strict=True):
@@ -89,7 +90,7 @@ def test_every_key_of_a_record_has_a_column() -> None:
     """A key that a later version adds must not be forgotten here."""
     columns = set(table([]).schema.names)
     record = document(canonical(DecisionRecord(id="a", time="2026-01-01T00:00:00.000000Z")))
-    nested = {"gen_ai": "", "upstream": "", "facts": "facts_", "would_be": "would_be_"}
+    nested = {"gen_ai": "", "upstream": "", "facts": "facts_", "would_be": "would_be_", "bodies": "bodies_"}
     for name, value in record.items():
         if name in nested:
             for inner in value:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llmcp.core import record_cursor
 from llmcp.core.record_filter import RecordFilter
+from llmcp.core.records import MAX_SAFE_INTEGER
 from llmcp.errors import UsageError
 
 NAMES = st.sampled_from(["", "a", "b"])
@@ -20,7 +21,7 @@ SPOKEN = RecordFilter(since="1h", org="a", limit=5)
 RESOLVED = replace(SPOKEN, since="2026-01-01T00:00:00.000000Z")
 
 
-@given(st.integers(0, (1 << 63) - 1), FILTERS, st.booleans())
+@given(st.integers(0, MAX_SAFE_INTEGER), FILTERS, st.booleans())
 def test_a_cursor_leads_to_the_position_it_was_made_at(seq: int, spoken: RecordFilter, forward: bool) -> None:
     """In the direction of the first page; the limit may change from page to page."""
     first = replace(spoken, after_seq=0 if forward else -1)
@@ -65,7 +66,7 @@ def test_any_other_text_is_refused(text: str) -> None:
         record_cursor.resume(text, spoken=SPOKEN, resolved=RESOLVED)
 
 
-@pytest.mark.parametrize("part", ["-1", "9223372036854775808", "1e3", "null"])
+@pytest.mark.parametrize("part", ["-1", "9223372036854775807", "9223372036854775808", "1e3", "null"])
 def test_a_position_that_is_none_is_refused(part: str) -> None:
     """It would reach the database."""
     from base64 import urlsafe_b64encode

@@ -123,3 +123,31 @@ def test_following_an_empty_log_begins_with_the_first_record(log: SqliteAuditLog
         log.append([record()])
 
     assert _until_interrupted(audit.follow(log, RecordFilter(limit=5), idle)) == [[], [1]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seqs"),
+    [
+        (RecordFilter(actor="a"), []),
+        (RecordFilter(target="a"), []),
+        (RecordFilter(stream="control"), []),
+        (RecordFilter(stream="decision", session="s"), [1]),
+        (RecordFilter(action="llm.*"), [1, 2]),
+        (RecordFilter(user="zoë", session="s"), [1]),
+    ],
+)
+def test_what_facets_do_not_tell_apart_is_asked_of_the_record(log: SqliteAuditLog, wanted: RecordFilter, seqs: list[int]) -> None:
+    """A filter that the decision stream cannot answer lets nothing pass."""
+    log.append([record(session="s", user="zoë"), record()])
+    with log.follow() as follower:
+        assert _seqs(follower.page(wanted, 0)[0]) == seqs
+
+
+def test_a_person_can_be_followed_by_reference(log: SqliteAuditLog) -> None:
+    """As the ledger's own bytes name them."""
+    log.append([record(session="s", user="zoë"), record(session="s", user="bob")])
+    reference = parse(log.leaf(1) or b"").user
+    wanted = RecordFilter(user=reference, session="s")
+    with log.follow() as follower:
+        assert _seqs(follower.page(wanted, 0)[0]) == [1]
+    assert _seqs(list(log.query(wanted))) == [1]
