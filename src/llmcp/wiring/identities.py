@@ -21,9 +21,12 @@ def identities(of: Home | None = None, settings: Settings | None = None) -> Iden
     """Open the orgs, apps and tokens of a home. Raises: UnreachableError, ConflictError where the store is not usable."""
     from llmcp import wiring
     from llmcp.stores import open_identities
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or wiring.home()
-    return open_identities((settings or wiring.load_settings(the_home)).store, the_home.data)
+    known = settings or wiring.load_settings(the_home)
+    refuse_upgrade_in_use(the_home, known)
+    return open_identities(known.store, the_home.data)
 
 
 def secrets(of: Home | None = None, settings: Settings | None = None) -> SecretStore:

@@ -46,6 +46,8 @@ from llmcp.wiring.bodies import keeper_of_bodies
 from llmcp.wiring.changes import daemon_change
 from llmcp.wiring.jwt import start as start_issuer
 from llmcp.wiring.last_good import LastGood
+from llmcp.wiring.ledger import open_book
+from llmcp.wiring.ledger_part import LedgerPart
 from llmcp.wiring.loading import Loader
 from llmcp.wiring.lost_records import LostRecords
 from llmcp.wiring.parts import Listener, RecorderPart
@@ -169,7 +171,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _run(home: Home, settings: Settings, asked: Asked) -> None:
+async def _run(home: Home, settings: Settings, asked: Asked) -> None:  # noqa: PLR0915 - the one place where all is put together
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
@@ -182,6 +184,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         report_lost=lost_records.report, bodies=keeper_of_bodies(home, settings),
     )  # fmt: skip
     registry = Registry()
+    ledger = LedgerPart(open_book(home, settings), lambda: loader.settings.retention, registry)
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
 
     decision_id = DecisionIds()
@@ -222,7 +225,11 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
-        found = [*_store_problems(settings.store or "llmcp.db", changes, recorder), *issuer.problems()]
+        found = [
+            *_store_problems(settings.store or "llmcp.db", changes, recorder),
+            *_ledger_problems(settings.store or "llmcp.db", ledger),
+            *issuer.problems(),
+        ]
         if found:
             document["problems"] = [*state.problem_documents(), *map(problem_document, found)]
         return document
@@ -256,6 +263,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         (
             Listener("gateway", gateway, listen.host, listen.port, state),
             RecorderPart(recorder, records, lost_records),
+            ledger,
             Listener("admin", admin, listen.host, listen.admin_port, state),
             ReadsPart(reads),
         ),
@@ -265,6 +273,10 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     changes.stop()
     issuer.stop()
     pool.close()
+
+
+def _ledger_problems(store: str, ledger: LedgerPart) -> list[Problem]:
+    return [Problem(store, 0, f"ledger: {problem}") for problem in ledger.problems()]
 
 
 def _store_problems(store: str, changes: Changes[Access], recorder: Recorder) -> list[Problem]:
