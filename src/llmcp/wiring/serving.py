@@ -223,9 +223,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
         found = [*_store_problems(settings.store or "llmcp.db", changes, recorder), *issuer.problems()]
-        if found:
-            document["problems"] = [*state.problem_documents(), *map(problem_document, found)]
-        return document
+        return document | {"problems": [*state.problem_documents(), *map(problem_document, found)]}
 
     reads = open_reads(home, settings, records, scopes(changes, clock.now), clock.now)
     app = AdminApp(
