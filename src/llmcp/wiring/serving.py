@@ -230,9 +230,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:  # noqa: P
             *_ledger_problems(settings.store or "llmcp.db", ledger),
             *issuer.problems(),
         ]
-        if found:
-            document["problems"] = [*state.problem_documents(), *map(problem_document, found)]
-        return document
+        return document | {"problems": [*state.problem_documents(), *map(problem_document, found)]}
 
     reads = open_reads(home, settings, records, scopes(changes, clock.now), clock.now)
     app = AdminApp(

@@ -84,9 +84,16 @@ def test_a_lost_pepper_is_a_problem_and_no_key_is_good(home: Home) -> None:
     assert isinstance(ask(running, made.key), Caller)
     revoke_token(identities(home, SETTINGS), change(), made.token.id)
     assert isinstance(ask(running, made.key), Rejected)
+    assert "the one read before is used" in running.load().problems[0]
+    newer = new_token(home)  # nothing valid is left, so a new pepper is made: the running daemon goes by it
+    assert isinstance(ask(running, newer.key), Caller)
+    (home.config / "credentials.enc").unlink()
     started = loader(home)
     assert isinstance(ask(started, made.key), Rejected)
-    assert "all get 401" in started.load().problems[0]
+    fresh = started.load()
+    assert "all get 401" in fresh.problems[0]
+    assert fresh.outside
+    assert started.refresh_s() < SETTINGS.credentials.refresh_s
 
 
 @pytest.mark.parametrize("strict", [False, True])
