@@ -137,8 +137,8 @@ def test_a_proof_that_is_too_long_is_refused_even_where_its_hashes_add_up():
     leaf, extra = merkle.leaf_hash(b"a"), merkle.leaf_hash(b"b")
     assert not merkle.verify_inclusion(leaf, 0, 1, [extra], merkle.node_hash(extra, leaf))
     assert not merkle.verify_inclusion(leaf, 0, 1, [extra], merkle.node_hash(leaf, extra))
-    old, new = merkle.node_hash(extra, leaf), merkle.node_hash(extra, merkle.node_hash(leaf, extra))
-    assert not merkle.verify_consistency(1, 2, [extra, extra], leaf, merkle.node_hash(extra, merkle.node_hash(leaf, extra)))
+    node = merkle.node_hash
+    old, new = node(extra, node(extra, leaf)), node(extra, node(extra, node(leaf, extra)))
     assert not merkle.verify_consistency(3, 4, [leaf, extra, extra, extra], old, new)
 
 
