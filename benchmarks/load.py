@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import re
 import sys
 import time
@@ -51,7 +52,7 @@ def prompt(size: int, *, stream: bool) -> bytes:
 def request(args: argparse.Namespace, *, stream: bool) -> bytes:
     """Build the request's bytes, once: every request is the same."""
     body = prompt(args.prompt_bytes, stream=stream)
-    key = "sk-" + "x" * 40
+    key = os.environ.get(args.key_from_env, "") or "sk-" + "x" * 40
     lines = [
         f"POST {args.path} HTTP/1.1",
         f"host: 127.0.0.1:{args.port}",
@@ -232,6 +233,9 @@ def main() -> None:
     parser.add_argument("kind", choices=["requests", "streams"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", default="/openai/v1/chat/completions")
+    parser.add_argument(
+        "--key-from-env", default="", metavar="NAME", help="the Bearer key; else one that looks like a provider's"
+    )
     parser.add_argument("-c", "--concurrency", type=int, default=1)
     parser.add_argument("-n", "--requests", type=int, default=2000)
     parser.add_argument("-s", "--streams", type=int, default=500)

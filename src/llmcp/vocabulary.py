@@ -6,10 +6,12 @@ It stands where effects and conditions are both visible; the policy file's reade
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmcp.conditions.cel import CelCompiler
 from llmcp.effects import BUILT, UNBUILT
+from llmcp.effects.record import RecordEffect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +38,15 @@ class BuiltVocabulary:
         return self.canonical(provider, model)
 
 
-def build_vocabulary(providers: Iterable[str], canonical_model: Callable[[str, str], str] = _as_sent) -> BuiltVocabulary:
-    """Put the vocabulary together. `providers` are the catalog's names, whose prefixes are removed from model names."""
-    return BuiltVocabulary(BUILT, UNBUILT, frozenset(providers), CelCompiler(), canonical_model)
+def build_vocabulary(
+    providers: Iterable[str],
+    canonical_model: Callable[[str, str], str] = _as_sent,
+    *,
+    allow_full: bool = False,
+) -> BuiltVocabulary:
+    """Put the vocabulary together. `providers` are the catalog's names, whose prefixes are removed from model names.
+
+    `allow_full` is the setting `record.allow_full`.
+    """
+    effects = {**BUILT, RecordEffect.name: RecordEffect(allow_full=allow_full)}
+    return BuiltVocabulary(MappingProxyType(effects), UNBUILT, frozenset(providers), CelCompiler(), canonical_model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ RECORDS = st.builds(
     operation=NAMES,
     rules=RULES.map(tuple),
     key_id=NAMES,
+    session=st.sampled_from(["", "s-1", "s-2"]),
     labels=st.dictionaries(st.sampled_from(["team", "tier"]), NAMES),
     findings=st.lists(
         st.builds(Finding, st.just("none"), st.just(1), st.sampled_from(["pii.email", "pii.iban"])), max_size=2
@@ -69,6 +71,14 @@ FILTERS = st.builds(
     rule=st.sampled_from(["", "", "r1", "a/r2", "/r1"]),
     operation=NAMES,
     provider=NAMES,
+    key_id=NAMES,
+    session=st.sampled_from(["", "", "s-1"]),
+    kind=st.sampled_from(["", "", "pii.*", "PII.email", "pii", "p"]),
+    labels=st.sampled_from([(), (), ("team",), ("team=a",), ("tier=b", "team=a"), ("te",)]),
+    text=st.sampled_from(["", "", "TEAM=a", "=b", "tier"]),
+    action=st.sampled_from(["", "", "llm.*", "x"]),
+    actor=st.sampled_from(["", "", "", "a"]),
+    before_seq=st.sampled_from([0, 0, 0, 5]),
     limit=st.sampled_from([0, 1, 3]),
     after_seq=st.sampled_from([-1, -1, 0, 2]),
 )
@@ -167,6 +177,25 @@ class AuditLogContract:
             passing = passing[: wanted.limit] if wanted.after_seq >= 0 else passing[-wanted.limit :]
         assert [parse(data) for data in log.query(wanted)] == passing
 
+    @settings(max_examples=50, deadline=None, suppress_health_check=SHARED)
+    @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS, size=st.integers(1, 4), forward=st.booleans())
+    def test_pages_put_together_are_the_whole_answer(
+        self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter, size: int, forward: bool
+    ) -> None:
+        """Each record once, whichever end they begin at; every page is newest last."""
+        log.append(batch)
+        whole = list(log.query(replace(wanted, limit=0, after_seq=-1)))
+        wanted = replace(wanted, limit=size, after_seq=0 if forward else -1)
+        pages: list[list[bytes]] = []
+        while True:
+            page = log.page(wanted)
+            pages.append(list(page.records))
+            if page.next_seq < 0:
+                break
+            assert len(pages[-1]) == size
+            wanted = replace(wanted, **{"after_seq" if forward else "before_seq": page.next_seq})
+        assert [data for page in (pages if forward else pages[::-1]) for data in page] == whole
+
     def test_a_decision_is_found_by_its_id_and_nothing_else_is(self, log: AuditLog) -> None:
         """It is the record's id."""
         plain, other = record(), record()
@@ -184,6 +213,27 @@ class AuditLogContract:
             while batch := list(log.query(RecordFilter(after_seq=seen[-1] if seen else 0, limit=2))):
                 seen += [parse(data).seq for data in batch]
         assert seen == list(range(1, 9))
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=SHARED)
+    @given(batch=st.lists(RECORDS, max_size=8), wanted=FILTERS)
+    def test_following_shows_what_passes_of_what_comes(
+        self, log: AuditLog, batch: list[DecisionRecord], wanted: RecordFilter
+    ) -> None:
+        """Bounds of `seq` and the limit are the follower's own affair."""
+        follower = log.follow()
+        after = follower.last_seq()
+        assert follower.changed()
+        assert not follower.changed()
+        log.append(batch)
+        assert follower.changed() == bool(batch)
+        seen, more = [], True
+        while more:
+            found, after, more = follower.page(wanted, after)
+            seen += found
+        follower.close()
+        wanted = replace(wanted, after_seq=-1, before_seq=0)
+        assert [parse(data) for data in seen] == [item for item in batch if wanted.matches(item)]
+        assert after == log.last_seq()
 
     def test_hostile_text_is_stored_mended(self, log: AuditLog) -> None:
         """Half a surrogate pair or a NUL in a model's name must not lose the record."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from llmcp.core.erasure import Erased
+from llmcp.core.record_filter import RecordPage
 from llmcp.core.records import canonical, parse
 from llmcp.errors import NotFoundError
 
@@ -54,6 +56,18 @@ class MemoryAuditLog:
             found = found[: wanted.limit] if wanted.after_seq >= 0 else found[-wanted.limit :]
         return iter(found)
 
+    def page(self, wanted: RecordFilter) -> RecordPage:
+        """See the port."""
+        found = list(self.query(replace(wanted, limit=wanted.limit and wanted.limit + 1)))
+        if not wanted.limit or len(found) <= wanted.limit:
+            return RecordPage(iter(found))
+        found = found[:-1] if wanted.after_seq >= 0 else found[1:]
+        return RecordPage(iter(found), parse(found[-1 if wanted.after_seq >= 0 else 0]).seq)
+
+    def follow(self) -> MemoryFollower:
+        """See the port."""
+        return MemoryFollower(self)
+
     def get(self, decision_id: str) -> bytes | None:
         """See the port."""
         return next((row for row in self.rows if parse(row).id == decision_id), None)
@@ -93,6 +107,33 @@ class MemoryAuditLog:
     def last_seq(self) -> int:
         """See the port."""
         return len(self.rows)
+
+    def close(self) -> None:
+        """See the port."""
+
+
+class MemoryFollower:
+    """A `Follower` of a log in memory."""
+
+    def __init__(self, log: MemoryAuditLog) -> None:
+        self._log = log
+        self._seen = -1
+
+    def last_seq(self) -> int:
+        """See the port."""
+        return self._log.last_seq()
+
+    def changed(self) -> bool:
+        """See the port."""
+        before, self._seen = self._seen, self._log.last_seq()
+        return before != self._seen
+
+    def page(self, wanted: RecordFilter, after_seq: int) -> tuple[list[bytes], int, bool]:
+        """See the port."""
+        rows = self._log.rows[after_seq : after_seq + 3]
+        wanted = replace(wanted, after_seq=-1, before_seq=0, limit=0)
+        last = after_seq + len(rows)
+        return [row for row in rows if wanted.matches(parse(row))], last, last < self._log.last_seq()
 
     def close(self) -> None:
         """See the port."""

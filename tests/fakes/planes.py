@@ -51,6 +51,7 @@ class ResponseProgram:
     reads: frozenset[str] = frozenset()
     gates_tools: bool = True
     on_error_deny: bool = True
+    keeps_bodies: bool = False
 
     @property
     def holds(self) -> bool:

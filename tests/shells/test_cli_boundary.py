@@ -16,13 +16,10 @@ HEAVY = (
 )  # fmt: skip
 NOT_BUILT = (
     "run",
-    "doctor",
     "top",
-    "usage",
     "flag",
     "limits",
     "ca",
-    "store",
     "trust",
     "kill",
     "uninstall",

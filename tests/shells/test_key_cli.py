@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 
 from fakes.key_desk import KeyDesk, knows
 from fakes.marker import forms, places
+from llmcp.cli.app import run
 
 MARKER = "sk-" + "mArK3r" * 6
 SECOND = "sk-" + "s3C0nd" * 6
@@ -55,6 +57,17 @@ class Cli:
         )
         self.said += [done.stdout.encode(), done.stderr.encode()]
         return done
+
+    def here(self, *args: str, stdin: str) -> int:
+        """Run one command line in this process, which is quicker; return its exit code."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in {"LLMCP_HOME": str(self.home), **self.environ}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            code = run(list(args))
+        self.said += [out.getvalue().encode(), err.getvalue().encode()]
+        return code
 
     def json(self, *args: str, **kwargs: Any) -> Any:
         """Run one command line that must succeed and return its document."""
@@ -150,9 +163,8 @@ def test_a_key_is_never_an_options_value(cli: Cli) -> None:
 @pytest.mark.parametrize("bad", ["", "\n", "two words", MARKER + "\nmore", "sk-ant-" + MARKER, "llmcp_" + MARKER])
 def test_what_is_no_key_is_refused_without_being_repeated(cli: Cli, bad: str) -> None:
     """And leaves no entry."""
-    done = cli("key", "set", "openai", "--stdin", stdin=bad)
-    assert done.returncode == 2, done.stderr
-    assert cli.json("key", "list") == []
+    assert cli.here("key", "set", "openai", "--stdin", stdin=bad) == 2
+    assert cli.here("key", "list", "openai", stdin="") == 3
 
 
 @pytest.mark.parametrize(
@@ -173,7 +185,7 @@ def test_what_is_no_key_is_refused_without_being_repeated(cli: Cli, bad: str) ->
 )
 def test_what_does_not_work_has_its_exit_code(cli: Cli, args: tuple[str, ...], code: int) -> None:
     """2 for what was asked wrongly, 3 for what is not there."""
-    assert cli(*args, stdin=MARKER).returncode == code
+    assert cli.here(*args, stdin=MARKER) == code
 
 
 def test_a_key_for_one_org_needs_the_org(cli: Cli) -> None:

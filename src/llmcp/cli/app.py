@@ -22,8 +22,10 @@ from llmcp.cli import (
     app_noun,
     audit,
     audit_erase,
+    audit_export,
     audit_ledger,
     completion,
+    config,
     daemon,
     demo,
     env,
@@ -32,9 +34,11 @@ from llmcp.cli import (
     org,
     policy,
     provider,
+    store,
     token,
+    usage,
     version,
-)  # fmt: skip
+)
 from llmcp.cli.render import report, say
 from llmcp.errors import LlmcpError, UsageError
 
@@ -44,13 +48,14 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "usage", "explain", "trust", "kill", "uninstall", "service", "flag",
-            "limits", "config", "inspect", "registry", "ca", "change", "store",
+            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
+            "inspect", "registry", "ca", "change",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("stats", "export", "bypass")),
+    "audit": frozenset(("bypass",)),
     "provider": frozenset(),
+    "config": frozenset(("history", "rollback")),
 }  # fmt: skip
 
 
@@ -81,11 +86,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, daemon, env, demo, completion, version):
+for module in (init, daemon, env, demo, usage, completion, version):
     module.register(app)
-for verbs in (audit_erase, audit_ledger):
+for verbs in (audit_erase, audit_export, audit_ledger):
     verbs.register(audit.app)
-for noun in (policy, audit, provider, org, app_noun, token, key):
+for noun in (policy, audit, provider, org, app_noun, token, key, store, config):
     app.add_typer(noun.app, cls=Group)
 
 

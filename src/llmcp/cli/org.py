@@ -92,7 +92,7 @@ def set_(
 def remove(name: Name, as_json: JsonFlag = False) -> None:
     """Remove an org from the store, with its tokens that have ended. Its records stay, under its name.
 
-    Exit 3 when there is none, 6 while it has apps or valid tokens, and for `default`. Example: llmcp org remove research
+    Exit 3 when there is none, 6 for `default` and while it has apps, valid tokens or credentials. Example: llmcp org remove research
     """
     from llmcp.control import orgs
     from llmcp.wiring import identities as wired

@@ -19,7 +19,10 @@ import typer
 from llmcp.errors import LlmcpError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+
+_USD = 1_000_000
 
 
 class Output(StrEnum):
@@ -62,12 +65,25 @@ def emit_document(document: object, output: Output, text: str) -> None:
         print(text)
 
 
-def emit_rows(rows: Iterable[Mapping[str, Any]], output: Output, columns: Sequence[str], *, header: bool = True) -> int:
-    """Write rows in the chosen form; `columns` are what `csv` and `table` show. Return how many there were."""
+def usd(microusd: int) -> str:
+    """Return money for a person: cents, or finer where it is less than a dollar."""
+    return f"${microusd / 1e6:,.2f}" if microusd >= _USD or not microusd else f"${microusd / 1e6:.6f}"
+
+
+def emit_rows(
+    rows: Iterable[Mapping[str, Any]],
+    output: Output,
+    columns: Sequence[str],
+    *,
+    header: bool = True,
+    right: Collection[str] = (),
+) -> int:
+    """Write rows in the chosen form; `columns` are what `csv` and `table` show. Return how many there were.
+
+    In a table, the columns `right` end at the right.
+    """
     if output is Output.JSON:
-        documents = list(rows)
-        print(json.dumps(documents, indent=2, ensure_ascii=False))
-        return len(documents)
+        return _write_array(rows)
     if output is Output.JSONL:
         count = 0
         for row in rows:
@@ -76,7 +92,27 @@ def emit_rows(rows: Iterable[Mapping[str, Any]], output: Output, columns: Sequen
         return count
     if output is Output.CSV:
         return _write_csv(rows, columns, header=header)
-    return _write_table([[_cell(row.get(column, "")) for column in columns] for row in rows], columns)
+    return _write_table([[_cell(row.get(column, "")) for column in columns] for row in rows], columns, right)
+
+
+def emit_lines(documents: Iterable[bytes]) -> int:
+    """Write documents that are JSON already, one a line. Return how many there were."""
+    count = 0
+    for data in documents:
+        print(data.decode())
+        count += 1
+    return count
+
+
+def _write_array(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write one JSON array without holding it: there may be very many."""
+    count = 0
+    for row in rows:
+        text = json.dumps(row, indent=2, ensure_ascii=False)
+        print(",\n" if count else "[\n", "  " + text.replace("\n", "\n  "), sep="", end="")
+        count += 1
+    print("\n]" if count else "[]")
+    return count
 
 
 def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, header: bool) -> int:
@@ -90,12 +126,16 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, hea
     return count
 
 
-def _write_table(cells: list[list[str]], columns: Sequence[str]) -> int:
+def _write_table(cells: list[list[str]], columns: Sequence[str], right: Collection[str]) -> int:
     if not cells:
         return 0
     widths = [max(len(column), *(len(row[index]) for row in cells)) for index, column in enumerate(columns)]
     for row in ([column.upper() for column in columns], *cells):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        aligned = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        )
+        print("  ".join(aligned).rstrip())
     return len(cells)
 
 

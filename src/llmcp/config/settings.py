@@ -43,6 +43,26 @@ class _Sources:
     said: dict[tuple[str, ...], str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings in force, and who said each of them."""
+
+    settings: Settings
+    _sources: _Sources
+
+    def origin(self, path: tuple[str, ...]) -> str:
+        """Return where a value comes from: `default`, `FILE:LINE`, a variable's or a flag's name."""
+        for n in range(len(path), 0, -1):
+            name = self._sources.said.get(path[:n])
+            if name:
+                return name
+        for n in range(len(path), 1 if len(path) > 1 else 0, -1):
+            at = self._sources.document.positions.get(path[:n])
+            if at is not None:
+                return f"{self._sources.file}:{at.line}"
+        return "default"
+
+
 def load(
     home: Home,
     *,
@@ -54,6 +74,23 @@ def load(
 
     Raises: SettingsError.
     """
+    return load_effective(home, environ=environ, flags=flags, providers=providers).settings
+
+
+def validate_text(text: str, file: str) -> Settings:
+    """Read a settings file's text alone, without environment. Raises: SettingsError with the place in `file`."""
+    document = parse(text, file)
+    return _validate(document.values, _Sources(file, document), strict=True)
+
+
+def load_effective(
+    home: Home,
+    *,
+    environ: Mapping[str, str],
+    flags: Sequence[Flag] = (),
+    providers: Iterable[str] = (),
+) -> Effective:
+    """Return the settings of `home` with the origin of each. Raises: SettingsError."""
     document = read_file(home)
     declared = document.values.get("providers")
     names = [*providers, *(declared if isinstance(declared, dict) else ())]
@@ -65,15 +102,21 @@ def load(
     for flag in flags:
         if flag.value is not None:
             _set(values, flag, sources)
-    return _validate(values, sources, strict=False)
+    return Effective(_validate(values, sources, strict=False), sources)
 
 
 def read_file(home: Home) -> Document:
     """Read the settings file; a home without one is empty. Raises: SettingsError."""
+    text = read_text(home)
+    return parse(text, str(home.settings_file)) if text else Document({}, {})
+
+
+def read_text(home: Home) -> str:
+    """Return the settings file as it is, line ends included; '' where there is none. Raises: SettingsError."""
     try:
-        text = home.settings_file.read_text(encoding="utf-8")
+        return home.settings_file.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        return Document({}, {})
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", "") or "it is not UTF-8 text"
         raise SettingsError(
@@ -82,7 +125,6 @@ def read_file(home: Home) -> Document:
             fix="see the file's owner and mode",
             file=str(home.settings_file),
         ) from error
-    return parse(text, str(home.settings_file))
 
 
 def _sections() -> list[str]:

@@ -1,4 +1,4 @@
-"""The use cases behind `audit tail`, `audit query` and `audit show`: filters in, rows out.
+"""The use cases behind `audit tail`, `audit query` and `audit show`: filters in, rows and cursors out.
 
 Rules:
 1. A span is `30s`, `15m`, `1h`, `7d` or `2w` back from `now`, or a moment in RFC 3339 (a day alone begins at 00:00 UTC).
@@ -10,17 +10,19 @@ Rules:
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmcp.core.records import DecisionRecord, Outcome, timestamp
-from llmcp.errors import NotFoundError, UsageError
+from llmcp.core import record_cursor
+from llmcp.core.control_records import ControlRecord
+from llmcp.core.records import MAX_SAFE_INTEGER, DecisionRecord, Outcome, Stream, timestamp
+from llmcp.errors import NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from llmcp.core.record_filter import RecordFilter
     from llmcp.ports.stores import AuditLog
@@ -67,6 +69,12 @@ COLUMNS: Final = (
 )
 """The columns of a flat row, for CSV and tables."""
 
+CONTROL_COLUMNS: Final = ("seq", "time", "org", "action", "actor", "target", "outcome", "user", "detail", "id")
+"""The same for control records."""
+
+_DECISION_ONLY: Final = ("app", "key_id", "model", "rule", "kind", "operation", "provider", "session")
+_CONTROL_ONLY: Final = ("actor", "target")
+
 
 def parse_moment(text: str, now: datetime) -> datetime:
     """Return the moment that `--since` or `--until` names. `now` is aware. Raises: UsageError."""
@@ -90,14 +98,8 @@ def parse_moment(text: str, now: datetime) -> datetime:
 
 def resolve_filter(spoken: RecordFilter, now: datetime) -> RecordFilter:
     """Return `spoken`, whose `since` and `until` are as the user wrote them, ready for a query. Raises: UsageError."""
-    if spoken.outcome and spoken.outcome not in Outcome:
-        raise UsageError(
-            f"unknown outcome `{spoken.outcome[:64]}`",
-            why=f"outcomes are {', '.join(Outcome)}",
-            fix="use one of them",
-            code="bad-outcome",
-        )
-    if spoken.limit < 0:
+    _check_names(spoken)
+    if not 0 <= spoken.limit <= MAX_SAFE_INTEGER:
         raise UsageError(
             f"a limit cannot be {spoken.limit}", why="it counts records", fix="leave it out for all", code="bad-limit"
         )
@@ -108,10 +110,64 @@ def resolve_filter(spoken: RecordFilter, now: datetime) -> RecordFilter:
     )
 
 
+def _check_names(spoken: RecordFilter) -> None:
+    """Refuse what no record can ever say: it would look like an empty log."""
+    if spoken.stream not in {"", *Stream}:
+        raise UsageError(
+            f"there is no stream `{spoken.stream[:64]}`",
+            why=f"streams are {', '.join(Stream)}",
+            fix="leave it out for decisions",
+            code="bad-stream",
+        )
+    control = spoken.stream == Stream.CONTROL
+    deaf = [name for name in (_DECISION_ONLY if control else _CONTROL_ONLY) if getattr(spoken, name)]
+    if deaf:
+        where = Stream.CONTROL if control else Stream.DECISION
+        raise UsageError(
+            f"records of the {where} stream have no {deaf[0].replace('_', ' ')}",
+            why="the filter could never match",
+            fix=f"leave it out, or ask for `--stream {Stream.DECISION if control else Stream.CONTROL}`",
+            code="bad-filter",
+        )
+    if spoken.outcome and not control and spoken.outcome not in Outcome:
+        raise UsageError(
+            f"unknown outcome `{spoken.outcome[:64]}`",
+            why=f"outcomes are {', '.join(Outcome)}",
+            fix="use one of them",
+            code="bad-outcome",
+        )
+
+
 def query(log: AuditLog, wanted: RecordFilter) -> Iterator[dict[str, Any]]:
     """Yield the records that `wanted` lets pass as plain documents, newest last."""
     for data in log.query(wanted):
         yield msgspec.json.decode(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records as JSON, newest last, and the cursor of the next page ("" at the end)."""
+
+    records: Iterator[bytes]
+    next: str
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """Yield the records as plain documents."""
+        for data in self.records:
+            yield msgspec.json.decode(data)
+
+
+def page(log: AuditLog, spoken: RecordFilter, cursor: str, now: datetime) -> Page:
+    """Return the page of `spoken` (its filters as the user wrote them) that `cursor` names, or the first with "".
+
+    Raises: UsageError, also for a cursor that was made with other filters.
+    """
+    wanted = resolve_filter(spoken, now)
+    if cursor:
+        wanted = record_cursor.resume(cursor, spoken=spoken, resolved=wanted)
+    found = log.page(wanted)
+    following = record_cursor.encode(found.next_seq, spoken=spoken, resolved=wanted) if found.next_seq >= 0 else ""
+    return Page(found.records, following)
 
 
 def show(log: AuditLog, decision_id: str) -> dict[str, Any]:
@@ -128,18 +184,40 @@ def show(log: AuditLog, decision_id: str) -> dict[str, Any]:
     return document
 
 
-def tail(log: AuditLog, wanted: RecordFilter, after_seq: int | None = None) -> tuple[list[dict[str, Any]], int]:
-    """Return the next records for a follower and where to ask next.
+def follow(log: AuditLog, wanted: RecordFilter, idle: Callable[[], None]) -> Iterator[list[bytes]]:
+    """Yield the newest `wanted.limit` records that pass, and then those that come, each once; never ends by itself.
 
-    The first call (`after_seq` None) returns the newest `wanted.limit`; call again with the second value, as often as you like.
+    `idle` is called when there is nothing new. A store that is locked for a moment is asked again.
     """
-    # Before the query: what comes in between is shown now or by the next call, never by neither.
-    end = log.last_seq()
-    if after_seq is None:
-        rows = list(query(log, wanted))
-    else:
-        rows = list(query(log, replace(wanted, after_seq=after_seq, limit=0))) if end > after_seq else []
-    return rows, max([end, after_seq or 0, *(row["seq"] for row in rows)])
+    follower = log.follow()
+    try:
+        # Before the query: what comes in between is shown by the next page, never by both, never by neither.
+        after = follower.last_seq()
+        yield list(log.query(replace(wanted, before_seq=after + 1))) if wanted.limit and after else []
+        pending = True
+        while True:
+            try:
+                pending = follower.changed() or pending
+                while pending:
+                    found, after, pending = follower.page(wanted, after)
+                    if found:
+                        yield found
+            except UnreachableError as error:
+                if error.code != "store-busy":
+                    raise
+            idle()
+    finally:
+        follower.close()
+
+
+def flat_control_row(document: dict[str, Any]) -> dict[str, str | int | bool]:
+    """Flatten one control record to `CONTROL_COLUMNS`; details are joined by a space."""
+    record = msgspec.convert(document, ControlRecord)
+    detail = " ".join(f"{key}={value}" for key, value in sorted(record.detail.items()))
+    values: tuple[str | int | bool, ...] = (
+        record.seq, record.time, record.org, record.action, record.actor, record.target, record.outcome, record.user, detail, record.id,
+    )  # fmt: skip
+    return dict(zip(CONTROL_COLUMNS, map(_safe_cell, values), strict=True))
 
 
 def flat_row(document: dict[str, Any]) -> dict[str, str | int | bool]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.core.identity import TokenState, state_of
 from llmcp.core.virtual_keys import PEPPER_BYTES, PEPPER_NAME
-from llmcp.errors import ConflictError
+from llmcp.errors import ConflictError, LlmcpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +47,22 @@ def ensure_pepper(store: IdentityStore, secrets: SecretStore, random: Callable[[
     return read_pepper(secrets)
 
 
+def pepper_problem(store: IdentityStore, secrets: SecretStore, now: str) -> LlmcpError | None:
+    """Return what keeps the tokens of a home from being checked, None where nothing does. For `doctor`."""
+    waiting = sum(state_of(token, now) is TokenState.VALID for token in store.tokens())
+    if not waiting:
+        return None
+    try:
+        return None if read_pepper(secrets) else lost(waiting)
+    except LlmcpError as error:
+        return error
+
+
 def lost(tokens: int) -> ConflictError:
     """Return the error that says what a missing pepper means for `tokens` tokens."""
     return ConflictError(
         f"the key of all virtual keys (`{PEPPER_NAME}`) is not in the secret store",
-        why=f"{tokens} tokens that have not ended were hashed with it; without it none of them can be checked, all get 401",
+        why=f"{tokens} token{'s' if tokens != 1 else ''} in use were hashed with it; without it none can be checked, all get 401",
         fix="restore the secret store (or choose the backend that has it); if it is gone, `llmcp token revoke` them and create new ones",
         code="pepper-lost",
     )

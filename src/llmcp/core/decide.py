@@ -126,6 +126,10 @@ class ResponseRules(Protocol):
     def on_error_deny(self) -> bool:
         """Whether a response that cannot be read may be refused."""
 
+    @property
+    def keeps_bodies(self) -> bool:
+        """Whether a rule may ask for the bodies once the response is known."""
+
     def check_tool(self, name: str) -> Decision | None:
         """Return the denial that the called tool `name` meets, or None."""
 

@@ -115,6 +115,13 @@ class Finding(Part, frozen=True, gc=False):
     kind: str
 
 
+class Bodies(Part, frozen=True, gc=False):
+    """Salted hashes of the bodies that a `record` rule kept; "" where none was."""
+
+    request: str = ""
+    response: str = ""
+
+
 class GenAi(Part, frozen=True, gc=False, kw_only=True):
     """The model side. `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning."""
 
@@ -182,10 +189,11 @@ NO_FACTS: Final = Facts()
 NO_UPSTREAM: Final = Upstream()
 NO_INSPECTION: Final = Inspection()
 NO_WOULD_BE: Final = WouldBe()
+NO_BODIES: Final = Bodies()
 
 
 class DecisionRecord(msgspec.Struct, gc=False, kw_only=True):
-    """One exchange, settled (CONTRACT section 5). Mutable only for the store's sake, which fills in `seq`.
+    """One exchange, settled (CONTRACT section 5). Mutable only for the store's sake, which fills in `seq` and `bodies`.
 
     `time` is `timestamp(now)`; `id` is unique among all records and is `decision_id` for the decision stream's only record of an
     exchange. `flags` and `labels` have ASCII keys.
@@ -194,6 +202,7 @@ class DecisionRecord(msgspec.Struct, gc=False, kw_only=True):
     action: str = "llm.request"
     agent: str = ""
     app: str = ""
+    bodies: Bodies = NO_BODIES
     cost_microusd: int = 0
     decision_id: str = ""
     edits: tuple[Edit, ...] = ()

@@ -144,11 +144,21 @@ class PolicySettings(BaseModel):
 
 
 class RecordSettings(BaseModel):
-    """How records are kept. `queue` bounds what waits for the store; `when_full` says what happens past it."""
+    """How records are kept. `queue` bounds what waits for the store; `when_full` says what happens while it takes none."""
 
     model_config = _STRICT
     queue: Annotated[int, Field(ge=64)] = 65536
-    when_full: Literal["refuse", "drop"] = "refuse"
+    when_full: Literal["refuse", "serve"] = Field(
+        default="refuse",
+        description="`refuse` new requests with 503, or `serve` them without records and count what is lost (`drop` is its old name).",
+    )
+    allow_full: bool = Field(default=False, description="Let `record: {bodies: full}` keep whole bodies, encrypted.")
+    body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+
+    @field_validator("when_full", mode="before")
+    @classmethod
+    def _old_name(cls, value: object) -> object:
+        return "serve" if value == "drop" else value
 
 
 class LogSettings(BaseModel):

@@ -48,6 +48,10 @@ class EffectBase:
         """Need not be asked about tool calls."""
         return False
 
+    def keeps_bodies(self, spec: EffectSpec) -> bool:  # noqa: ARG002 - the port's form
+        """Ask for no bodies."""
+        return False
+
 
 def default_message(tally: Tally, why: str = "refused") -> str:
     """Word a refusal that names its rule and policy."""

@@ -1,4 +1,8 @@
-"""`record: {bodies: none}`: mark what the rule matches as evidence. Keeping bodies is not built in this version."""
+"""`record: {bodies: none|full}`: mark what the rule matches as evidence, and keep its bodies.
+
+`full` keeps them as they are, encrypted and apart from the records; it needs the setting `record.allow_full`. `redacted` needs
+inspection, which is not built in this version.
+"""
 
 from __future__ import annotations
 
@@ -34,25 +38,41 @@ class RecordEffect(EffectBase):
     guards = False
     steers = False
 
+    def __init__(self, *, allow_full: bool = False) -> None:
+        self._allow_full = allow_full
+
     def parse(self, spec: SpecReader) -> EffectSpec | None:
-        """Read `{bodies: none}`."""
+        """Read `{bodies: none|full}`."""
         spec.only("bodies")
         if not spec.has("bodies"):
             return RecordSpec()
         level = spec.text("bodies")
         if level is None or level == RecordLevel.NONE:
             return None if level is None else RecordSpec()
-        if level in set(RecordLevel):
+        if level == RecordLevel.FULL:
+            if self._allow_full:
+                return RecordSpec(RecordLevel.FULL)
+            spec.problem(
+                "P122",
+                "`record: {bodies: full}` needs the setting `record.allow_full`",
+                key="bodies",
+                hint="`llmcp config set record.allow_full true` lets whole bodies be kept, encrypted",
+            )
+        elif level in set(RecordLevel):
             spec.problem(
                 "P109",
                 f"`record: {{bodies: {level}}}` is not supported in this version",
                 key="bodies",
-                hint="only `none` is kept so far: the rule then stands in the record, without bodies",
+                hint="`none` keeps the rule in the record, without bodies; `full` keeps whole bodies, encrypted",
             )
         else:
             known = ", ".join(f"`{known.value}`" for known in RecordLevel)
             spec.problem("P107", f"`bodies` is one of {known}", key="bodies")
         return None
+
+    def keeps_bodies(self, spec: EffectSpec) -> bool:
+        """Tell whether bodies are wanted."""
+        return isinstance(spec, RecordSpec) and spec.bodies is RecordLevel.FULL
 
     def on_request(self, spec: EffectSpec, view: RequestView, tally: Tally) -> bool:  # noqa: ARG002 - the port's form
         """Keep what the rule says."""

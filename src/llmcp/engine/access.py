@@ -26,7 +26,7 @@ from llmcp.engine.compiled import names_model
 from llmcp.engine.credential_book import CredentialBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from llmcp.core.credentials import Credential, CredentialEntry
     from llmcp.core.identity import Identity, Token
@@ -51,11 +51,15 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who was proven to ask. `shown` is what may be said of the credential; `scope` None: it is good for everything."""
+    """Who was proven to ask. `shown` is what may be said of the credential; `scope` None: it is good for everything.
+
+    From `until` on it proves nothing any more; None: there is no such time.
+    """
 
     subject: Subject
     shown: str
     scope: Scope | None = None
+    until: datetime | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +77,6 @@ class _Known(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     caller: Caller
     ended: str = ""
-    until: datetime | None = None
 
 
 _DIFFERENT: Final = Rejected("virtual_keys_differ", "this request carries two different keys of llmcp: send one")
@@ -82,9 +85,12 @@ _UNKNOWN: Final = Rejected("virtual_key_unknown")
 
 
 class Access:
-    """See the module's rules. `unavailable` are credentials whose secret cannot be had: their org gets no other in their place."""
+    """See the module's rules. `mark` is what others may remember the snapshot by without keeping it alive.
 
-    __slots__ = ("_apps", "_credentials", "_orgs", "_pepper", "_scopes", "_tokens", "_verifier")
+    `unavailable` are credentials whose secret cannot be had: their org gets no other in their place.
+    """
+
+    __slots__ = ("_apps", "_credentials", "_orgs", "_pepper", "_scopes", "_tokens", "_verifier", "mark")
 
     def __init__(
         self,
@@ -95,6 +101,7 @@ class Access:
         unavailable: Iterable[CredentialEntry] = (),
     ) -> None:
         data = directory if directory is not None else DirectoryData()
+        self.mark = object()
         self._verifier = verifier
         self._pepper = data.pepper
         self._orgs = {org.name: org.enabled for org in data.orgs}
@@ -130,9 +137,9 @@ class Access:
             return True
         return self._verifier is not None and self._verifier.recognises(claim.text.decode("latin-1"))
 
-    def credential(self, provider: str, org: str, *, salt: str, fits: Callable[[tuple[str, ...]], bool]) -> Credential | None:
-        """Return the stored credential that serves `org` at `provider`: see `CredentialBook.find`."""
-        return self._credentials.find(provider, org, salt=salt, fits=fits)
+    def credential(self, endpoint: Endpoint, org: str, surface: Surface, *, salt: str) -> Credential | None:
+        """Return the stored credential that serves `org` where `endpoint` leads: see `CredentialBook.find`."""
+        return self._credentials.find(endpoint, org, surface, salt=salt)
 
     def _bearer_of_key(self, text: bytes, now: datetime) -> Caller | Rejected:
         token_id = parse(text)
@@ -144,9 +151,8 @@ class Access:
             return self._as_claimed(text, _UNKNOWN)
         if known.ended:
             return Rejected(known.ended, subject=known.caller.subject)
-        if known.until is not None and known.until <= now:
-            return Rejected("virtual_key_expired", subject=known.caller.subject)
-        return known.caller
+        caller = known.caller
+        return caller if is_good(caller, now) else Rejected("virtual_key_expired", subject=caller.subject)
 
     def _as_claimed(self, text: bytes, rejected: Rejected) -> Rejected:
         """Name the token whose id stands in a key that proves nothing: an attempt on it, which its org should see."""
@@ -180,7 +186,7 @@ class Access:
         if token.expires and not ended:
             until = _time(token.expires)
             ended = "" if until is not None else "virtual_key_expired"  # what nobody can read is not a time to come
-        return _Known(token.digest, Caller(subject, f"virtual key `{token.prefix}…`", self._scope(token)), ended, until)
+        return _Known(token.digest, Caller(subject, f"virtual key `{token.prefix}…`", self._scope(token), until), ended)
 
     def _ended(self, org: str, app: str, *, registered: bool) -> str:
         """Say why nobody of `org` and `app` is served, or ''. `registered`: the app must be one of the directory's."""
@@ -213,6 +219,11 @@ def _time(text: str) -> datetime | None:
 
 NOBODY: Final = Access()
 """A snapshot without tokens and credentials."""
+
+
+def is_good(caller: Caller, now: datetime) -> bool:
+    """Tell whether what was proven has not expired at `now`."""
+    return caller.until is None or now < caller.until
 
 
 def outside(caller: Caller, endpoint: Endpoint, models: Iterable[str], surface: Surface) -> str:

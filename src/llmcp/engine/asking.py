@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 type Outcomes = tuple[tuple[int, bool | str], ...]
 """What is not plainly false: the slot, and True or why the condition failed to run."""
 
-MEMORY = 512
+MEMORY = 2048
+"""Who asks is part of many keys, so it holds the users of a company; an entry takes about a kilobyte."""
 _GROWING = frozenset({"request.turns"})
 """What is another one with every request of a conversation: in a key of many it would make the memory of all of them useless."""
 

@@ -13,9 +13,10 @@ import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmcp.core.credentials import Credential, CredentialEntry
+    from llmcp.ports import Endpoint, Surface
 
 
 class CredentialBook:
@@ -36,12 +37,12 @@ class CredentialBook:
         self._shelves = {key: tuple(shelf) for key, shelf in shelves.items()}
         self.problems = tuple(problems)
 
-    def find(self, provider: str, org: str, *, salt: str, fits: Callable[[tuple[str, ...]], bool]) -> Credential | None:
-        """Return what serves `org` at `provider`, or None. `fits` is asked about an entry's `resources`, `salt` picks among several."""
-        found = self._shelves.get((provider, org))
+    def find(self, endpoint: Endpoint, org: str, surface: Surface, *, salt: str) -> Credential | None:
+        """Return what serves `org` where `endpoint` leads, or None; `salt` picks among several."""
+        found = self._shelves.get((endpoint.provider, org))
         if found is None:
-            found = self._shelves.get((provider, ""), ())
-        usable = [each for each in found if fits(each.entry.resources)]
+            found = self._shelves.get((endpoint.provider, ""), ())
+        usable = [each for each in found if surface.may_receive(endpoint, each.entry.resources)]
         if len(usable) > 1:
             return _weighted(usable, salt)
         return usable[0] if usable else None

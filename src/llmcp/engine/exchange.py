@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from llmcp.core.decide import Decision, RequestView, ResponseView, Verdict
+from llmcp.core.bodies import Kept
+from llmcp.core.decide import Decision, RecordLevel, RequestView, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
 from llmcp.core.messages import NO_EDITS, Observation, RequestEdits, RequestFacts
-from llmcp.engine.access import NOBODY, Rejected, outside
+from llmcp.engine.access import NOBODY, Rejected, is_good, outside
 from llmcp.engine.answers import denial, error_name, fault, last_event, not_served, warning_headers
 from llmcp.engine.checks import check_doubles, check_names, passes_unread, wrong_content, wrong_credentials
 from llmcp.engine.credentials import claim_of
@@ -33,7 +34,7 @@ from llmcp.engine.headers import client_headers, without
 from llmcp.engine.joined_rules import join_rules
 from llmcp.engine.plane import Progress
 from llmcp.engine.stream import ResponseReader, declares_stream
-from llmcp.engine.upstream_headers import outgoing, own_headers
+from llmcp.engine.upstream_headers import outgoing, own_headers, without_keys
 from llmcp.errors import NotEditableError, WrongStateError
 from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
 
@@ -162,21 +163,31 @@ class Exchange:
     def _identify(self, endpoint: Endpoint, said: HeadFacts) -> Refusal | None:
         """Find out who asks; refuse whoever presents to llmcp what proves nothing."""
         progress, claims = self.progress, said.shown.claims
-        in_target = claim_of(endpoint.credential)
-        if in_target is not None:
-            claims = (*claims, in_target)
-            if self._access.is_ours(in_target):
-                progress.endpoint = dataclasses.replace(endpoint, credential="")
+        if endpoint.credential:
+            in_target = claim_of(endpoint.credential)
+            if in_target is not None:
+                claims = (*claims, in_target)
+                if self._access.is_ours(in_target):
+                    progress.endpoint = dataclasses.replace(endpoint, credential="")
         if not claims:
             return None
-        found = self._access.identify(claims, self._clock.now())
-        if isinstance(found, Rejected):
-            progress.subject = found.subject
-            progress.error_type = found.error_type
-            return self._refusal(RefusalKind.UNAVAILABLE if found.again else RefusalKind.UNAUTHENTICATED, found.why)
-        if found is not None:
-            progress.caller = found
-            progress.subject = found.subject
+        now = self._clock.now()
+        proof = said.proof
+        if proof is not None and proof[0] is self._access.mark and claims is said.shown.claims and is_good(proof[1], now):
+            caller = proof[1]
+        else:
+            found = self._access.identify(claims, now)
+            if found is None:
+                return None
+            if isinstance(found, Rejected):
+                progress.subject = found.subject
+                progress.error_type = found.error_type
+                return self._refusal(RefusalKind.UNAVAILABLE if found.again else RefusalKind.UNAUTHENTICATED, found.why)
+            caller = found
+            if len(claims) == 1 and claims[0].virtual and claims is said.shown.claims:
+                said.proof = (self._access.mark, caller)
+        progress.caller = caller
+        progress.subject = caller.subject
         return None
 
     def receive_body(self, body: bytes) -> Respond | Forward:
@@ -231,6 +242,8 @@ class Exchange:
         progress.view = view
         decision = self._ask_rules(view)
         progress.decision = decision
+        if decision.record is RecordLevel.FULL or (decision.response is not None and decision.response.keeps_bodies):
+            self._keep_bodies(body)
         if decision.verdict is not Verdict.ALLOW:
             return self._refuse(self._refusal_of(decision))
         if not endpoint.inspectable and decision.response is not None and decision.response.holds:
@@ -257,6 +270,12 @@ class Exchange:
             return None
         self.progress.error_type = "outside_token_scope"
         return self._refusal(RefusalKind.POLICY, why)
+
+    def _keep_bodies(self, body: bytes | None) -> None:
+        """Begin to keep the bodies: a rule wants them, or may want them once it has read the answer."""
+        said = self._headers_said()
+        self.progress.kept = kept = Kept(self.plane.settings.record.body_bytes)
+        kept.take_request(body, content_type=said.content_type, content_encoding=said.content_encoding)
 
     def _ask_rules(self, view: RequestView) -> Decision:
         """Ask every request rule; a request that names models to fall back on must pass with each of them."""
@@ -346,11 +365,13 @@ class Exchange:
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
             if said.content_encoding:
                 headers = without(headers, _CONTENT_ENCODING)
+        if out.stored and "?" in target:
+            target = without_keys(target)
         upstream = surface.upstream(endpoint)
         forward = Forward(upstream.origin, head.method, upstream.base_path + target, headers, body, upstream.timeouts)
-        if out.credential is not None:
-            forward = surface.authorize(endpoint, forward, out.credential.secret, self._clock.now())
-            progress.injected = True
+        if out.signing is not None:
+            forward = surface.sign(endpoint, forward, out.signing.secret, self._clock.now())
+        progress.injected = out.stored
         self.state = State.SENT
         progress.attempts = 1
         progress.sent_ns = self._clock.monotonic_ns()
@@ -384,6 +405,10 @@ class Exchange:
             max_bytes=self.plane.settings.limits.held_response_bytes,
             gate=rules.check_tool if rules is not None and gated else None,
         )
+        if progress.kept is not None:
+            progress.kept.begin_response(
+                content_type=header(headers, b"content-type"), content_encoding=header(headers, b"content-encoding")
+            )
         length = header(headers, b"content-length")
         self._start = ResponseStart(
             status,
@@ -411,6 +436,8 @@ class Exchange:
         reader = self.progress.reader
         if reader is None:
             raise WrongStateError("response data before a response head")
+        if self.progress.kept is not None:
+            self.progress.kept.take_response(data)
         try:
             if self.state is State.STREAMING:
                 out = reader.feed(data)

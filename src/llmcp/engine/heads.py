@@ -3,8 +3,10 @@
 A client sends nearly the same headers with every request of a connection, so what follows from them alone is remembered.
 
 Rules:
-1. Everything here follows from the headers and the peer's address alone: nothing of a body, a path, a revision or an identity.
+1. What is read here follows from the headers and the peer's address alone: nothing of a body, a path or a revision.
 2. The memory is bounded and forgotten whole; it lives as long as its plane.
+3. Whom a key proves and which credential goes along is remembered beside it, held to the very snapshot and credential: neither
+   outlives a swap. What a time decides (expiry) is never remembered.
 """
 
 from __future__ import annotations
@@ -23,17 +25,21 @@ from llmcp.engine.recent import ByIdentity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmcp.core.credentials import Credential
     from llmcp.core.http import Headers, RequestHead
+    from llmcp.engine.access import Caller
+    from llmcp.ports import Endpoint, Surface
 
 _REMEMBERED = 256
+_CARRIED = 8
 _JSON_TYPES = (b"application/json", b"text/json")
 
 
 class HeadFacts(msgspec.Struct):
     """What headers say. `stream_headers` and `whole_headers` are what goes upstream when nothing is edited.
 
-    `key_provider` is whose key it is in the words of the plane's surface; None until a unified path asked for it. Who asks does not
-    stand here: that is asked of the access snapshot with every request.
+    `key_provider` is whose key it is in the words of the plane's surface; None until a unified path asked for it. `proof` is whom the
+    one virtual key among them proved, and the mark of the access snapshot that said so; another snapshot is asked anew.
     """
 
     client: ClientInfo
@@ -45,8 +51,10 @@ class HeadFacts(msgspec.Struct):
     stream_headers: Headers
     whole_headers: Headers
     key_provider: str | None = None
+    proof: tuple[object, Caller] | None = None
     bare_stream_headers: Headers | None = None
     bare_whole_headers: Headers | None = None
+    carrying: dict[tuple[int, str, str, bool], tuple[Credential, Headers]] = msgspec.field(default_factory=dict)
 
     def bare(self, *, stream: bool) -> Headers:
         """Return what goes upstream beside a credential that is not the client's: nothing that says who the client is to a provider."""
@@ -58,6 +66,19 @@ class HeadFacts(msgspec.Struct):
             else:
                 self.bare_whole_headers = known
         return known
+
+    def with_credential(self, credential: Credential, endpoint: Endpoint, surface: Surface, *, stream: bool) -> Headers | None:
+        """Return the headers that carry a stored credential, the same object each time; None where it signs the request."""
+        key = (id(credential), endpoint.provider, endpoint.dialect.name, stream)
+        known = self.carrying.get(key)
+        if known is not None and known[0] is credential:
+            return known[1]
+        headers = surface.authorize(endpoint, self.bare(stream=stream), credential.secret)
+        if headers is not None:
+            if len(self.carrying) >= _CARRIED:
+                self.carrying.clear()
+            self.carrying[key] = (credential, headers)
+        return headers
 
 
 class Heads:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmcp.core.decide import Decision, Verdict
+from llmcp.core.decide import Decision, RecordLevel, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmcp.core.decide import ResponseRules, ResponseView
+
+_LEVELS = tuple(RecordLevel)
 
 
 class JoinedRules:
@@ -47,6 +49,11 @@ class JoinedRules:
         """Tell whether any part may refuse what cannot be read."""
         return any(part.on_error_deny for part in self._parts)
 
+    @property
+    def keeps_bodies(self) -> bool:
+        """Tell whether any part may ask for bodies."""
+        return any(part.keeps_bodies for part in self._parts)
+
     def check_tool(self, name: str) -> Decision | None:
         """Return the first denial that the called tool meets."""
         return next((denied for part in self._parts if (denied := part.check_tool(name)) is not None), None)
@@ -74,7 +81,7 @@ def _together(decisions: list[Decision]) -> Decision:
         verdict=denied.verdict,
         rules=tuple(dict.fromkeys(hit for decision in decisions for hit in decision.rules)),
         message=denied.message,
-        record=denied.record,
+        record=max((decision.record for decision in decisions), key=_LEVELS.index),
         would_be=next((decision.would_be for decision in decisions if decision.would_be is not None), None),
         warnings=tuple(dict.fromkeys(hit for decision in decisions for hit in decision.warnings)),
         faults=tuple(dict.fromkeys(fault for decision in decisions for fault in decision.faults)),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,8 @@ MAX_TOKEN: Final = 16_384
 _REMEMBERED: Final = 4096
 _TYPES: Final = frozenset(("", "jwt", "at+jwt", "application/jwt", "application/at+jwt"))
 _FALSE: Final = NotProven("the signature is not the issuer's")
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+"""RFC 7515 sections 2 and 7.1: base64url without padding. Libraries let more through, and differ in what."""
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -129,6 +132,8 @@ class JwtBearer:
 
     def _key(self, token: str) -> tuple[VerifyingKey, str] | NotProven:
         """Return the key that must have signed, and by which algorithm."""
+        if _COMPACT.fullmatch(token) is None:
+            return NotProven("the token is not in the compact form of three parts")
         try:
             head = _HEAD.decode(_decoded(token.split(".", 1)[0]))
         except (ValueError, RecursionError):

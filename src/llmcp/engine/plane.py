@@ -21,6 +21,7 @@ from llmcp.engine.heads import Heads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from llmcp.core.bodies import Kept
     from llmcp.core.revision import Revision
     from llmcp.core.settings import Settings
     from llmcp.engine.access import Caller
@@ -81,3 +82,4 @@ class Progress(msgspec.Struct):
     overhead_ns: int = 0
     reader: ResponseReader | None = None
     seen: Observation | None = None
+    kept: Kept | None = None

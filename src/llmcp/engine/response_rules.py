@@ -52,6 +52,7 @@ class ResponsePlan:
         self.holds = any(each.reads for each in enforced)
         self.gates_tools = any(each.rule.effect.gates_tools(each.rule.spec) for each in enforced)
         self.on_error_deny = any(each.policy.denies_on_error and each.rule.effect.guards for each in enforced)
+        self.keeps_bodies = any(each.rule.effect.keeps_bodies(each.rule.spec) for each in enforced)
         self._groups = group_conditions(
             (
                 (each.rule.slot, each.rule.condition)
@@ -102,6 +103,11 @@ class BoundResponseRules:
     def on_error_deny(self) -> bool:
         """Tell whether a response that cannot be read may be refused."""
         return self._plan.on_error_deny
+
+    @property
+    def keeps_bodies(self) -> bool:
+        """Tell whether a rule may ask for bodies."""
+        return self._plan.keeps_bodies
 
     def check_tool(self, name: str) -> Decision | None:
         """Return the denial that the called tool `name` meets, or None. Rules that read the response wait for `decide`."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmcp.core.decide import RecordLevel
 from llmcp.core.estimate import complete_usage
 from llmcp.core.messages import Operation, Usage
 from llmcp.core.records import (
@@ -37,6 +38,7 @@ from llmcp.ports import RefusalKind
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from llmcp.core.bodies import Kept
     from llmcp.core.pricing import PriceTable
     from llmcp.engine.exchange import Exchange
     from llmcp.engine.plane import Progress
@@ -111,6 +113,18 @@ def settle(exchange: Exchange, *, prices: PriceTable, now: datetime, ended_ns: i
         error_type=_error_type(progress),
         labels={**progress.labels, **subject.labels} if subject.labels else dict(progress.labels) if progress.labels else {},
     )
+
+
+def kept_bodies(progress: Progress) -> Kept | None:
+    """Return the bodies that are to be kept: those of an exchange about which a rule said so."""
+    kept, response = progress.kept, progress.response_decision
+    if kept is None:
+        return None
+    wanted = progress.decision.record is RecordLevel.FULL or (response is not None and response.record is RecordLevel.FULL)
+    if not wanted:
+        return None
+    kept.finish()
+    return kept
 
 
 def _outcome(progress: Progress) -> Outcome:

@@ -6,12 +6,13 @@ Rules:
 3. Where none is stored, a further key of the client's own passes, if it is one for this provider and `auth.require_virtual_key` does
    not forbid it.
 4. What was presented to llmcp itself never goes to a provider.
+5. Beside a stored credential no key goes along in the query either: Google reads one there from any URL.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     from llmcp.ports import Endpoint
 
 _GEMINI_KEY = frozenset((b"x-goog-api-key",))
+_KEY_FIELDS = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "oauth_token", "subscription-key"})
+_SIGNING_FIELDS = "x-amz-"
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """Headers to send, and the stored credential that is still to be put on them."""
+    """Headers to send. `stored` says that they carry a stored credential; `signing` is one that must still sign the request."""
 
     headers: Headers
-    credential: Credential | None = None
+    stored: bool = False
+    signing: Credential | None = None
 
 
 def outgoing(plane: Plane, access: Access, progress: Progress, said: HeadFacts, *, salt: str) -> Outgoing | None:
@@ -50,10 +54,12 @@ def outgoing(plane: Plane, access: Access, progress: Progress, said: HeadFacts, 
         return Outgoing(_with_key_of_target(headers, endpoint))
     if surface.keyless(endpoint.provider):
         return Outgoing(said.bare(stream=stream))
-    fits = partial(surface.may_receive, endpoint)
-    credential = access.credential(endpoint.provider, caller.subject.org, salt=salt, fits=fits)
+    credential = access.credential(endpoint, caller.subject.org, surface, salt=salt)
     if credential is not None:
-        return Outgoing(said.bare(stream=stream), credential)
+        carried = said.with_credential(credential, endpoint, surface, stream=stream)
+        if carried is not None:
+            return Outgoing(carried, stored=True)
+        return Outgoing(said.bare(stream=stream), stored=True, signing=credential)
     if plane.settings.auth.require_virtual_key:
         return None
     headers = _with_key_of_target(surface.own_keys(endpoint, own_headers(headers, access, said)), endpoint)
@@ -72,3 +78,16 @@ def _with_key_of_target(headers: Headers, endpoint: Endpoint) -> Headers:
     if not endpoint.credential:
         return headers
     return (*without(headers, _GEMINI_KEY), (b"x-goog-api-key", endpoint.credential.encode("latin-1", "replace")))
+
+
+def without_keys(target: str) -> str:
+    """Return `target` without the fields of its query that are credentials."""
+    path, mark, query = target.partition("?")
+    if not mark:
+        return target
+    kept = [pair for pair in query.split("&") if not _is_key(unquote_plus(pair.partition("=")[0]).lower())]
+    return f"{path}?{'&'.join(kept)}" if kept else path
+
+
+def _is_key(field: str) -> bool:
+    return field in _KEY_FIELDS or field.startswith(_SIGNING_FIELDS)

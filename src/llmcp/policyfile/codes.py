@@ -107,6 +107,8 @@ _ALL = (
          "The number of rules, exceptions, globs and tests in one policy is bounded."),
     Code("P121", "unknown provider", "`llmcp provider list` shows the providers",
          "The glob covers no provider of the catalog or of the settings, so the scope is empty there: a misspelling, or a provider still to be added."),
+    Code("P122", "needs a setting", "set what the message names, or take the rule out",
+         "The rule does something that the settings of this machine must allow first."),
     Code("P201", "condition is not CEL", 'conditions are CEL: `request.model == "x" && !request.stream`',
          "The condition is not a well-formed CEL expression."),
     Code("P202", "unknown variable", "variables begin with `request.`, `response.`, `subject.`, `client.` or `params.`; the time is `now`",

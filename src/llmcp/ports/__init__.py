@@ -192,8 +192,11 @@ class Surface(Protocol):
     def may_receive(self, endpoint: Endpoint, resources: tuple[str, ...]) -> bool:
         """Tell whether a stored credential for `resources` may go where `endpoint` leads: no client's word chooses that host."""
 
-    def authorize(self, endpoint: Endpoint, request: Forward, secret: str, now: datetime) -> Forward:
-        """Put a stored credential, in the provider's form, on a request that has no credential of the client's."""
+    def authorize(self, endpoint: Endpoint, headers: Headers, secret: str) -> Headers | None:
+        """Put a stored credential, in the provider's form, on headers that have none of the client's; None where it must sign."""
+
+    def sign(self, endpoint: Endpoint, request: Forward, secret: str, now: datetime) -> Forward:
+        """Sign a request that has no credential of the client's with a stored one."""
 
     def price_id(self, provider: str) -> str:
         """Return the provider's name in the price table."""
@@ -339,6 +342,9 @@ class Effect(Protocol):
 
     def gates_tools(self, spec: EffectSpec) -> bool:
         """Tell whether tool calls must be asked about one by one."""
+
+    def keeps_bodies(self, spec: EffectSpec) -> bool:
+        """Tell whether a match may ask for the bodies themselves: then they are collected from the start."""
 
 
 class Vocabulary(Protocol):

@@ -11,15 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
+    from llmcp.core.bodies import Body, Kept
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.credentials import CredentialEntry
     from llmcp.core.erasure import Erased
     from llmcp.core.identity import App, Identity, NotProven, Org, Token
-    from llmcp.core.record_filter import RecordFilter
-    from llmcp.core.records import DecisionRecord
+    from llmcp.core.record_filter import RecordFilter, RecordPage
+    from llmcp.core.records import Bodies, DecisionRecord
+    from llmcp.core.store_facts import Migrated, Restored, StoreFacts
+    from llmcp.core.usage import UsageAnswer, UsageQuery, UsageRow
 
 
 class AuditLog(Protocol):
@@ -33,7 +37,13 @@ class AuditLog(Protocol):
         """
 
     def query(self, wanted: RecordFilter) -> Iterator[bytes]:
-        """Yield the records that `wanted` lets pass, newest last: JSON with the persons who are still known, keys in canonical order."""
+        """Yield the records of the stream that `wanted` names (the decision stream where it names none), newest last: JSON with the persons who are still known, keys in canonical order."""
+
+    def page(self, wanted: RecordFilter) -> RecordPage:
+        """Return a page of what `query` yields (`wanted.limit` is its size), and where the next one begins."""
+
+    def follow(self) -> Follower:
+        """Return a reader of what is appended from now on."""
 
     def get(self, decision_id: str) -> bytes | None:
         """Return the record of a decision as `query` does, or None."""
@@ -52,6 +62,32 @@ class AuditLog(Protocol):
 
     def close(self) -> None:
         """Let go of the store."""
+
+
+class Follower(Protocol):
+    """A reader of decision records that goes on; for one thread, and to be closed."""
+
+    def last_seq(self) -> int:
+        """Return the newest record's `seq`, 0 where there never was one."""
+
+    def changed(self) -> bool:
+        """Tell at no cost whether anything was written since this was asked last; True when it is asked first."""
+
+    def page(self, wanted: RecordFilter, after_seq: int) -> tuple[list[bytes], int, bool]:
+        """Return what passes of the next rows, where to ask next, and whether there may be more at once. Bounded."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+class UsageLog(Protocol):
+    """Who used how much, from rollups that are always equal to the sum of the records."""
+
+    def answer(self, query: UsageQuery) -> UsageAnswer:
+        """Return the rows of `query` and the bounds they really have."""
+
+    def rows(self, query: UsageQuery) -> Iterator[UsageRow]:
+        """Yield the rows of `answer`."""
 
 
 class SecretStore(Protocol):
@@ -134,6 +170,16 @@ class CredentialStore(Protocol):
         """Remove an entry. Raises: NotFoundError."""
 
 
+class BodyStore(Protocol):
+    """Kept bodies, sealed. Blocking; called by the recorder's thread and by the CLI."""
+
+    def keep(self, time: str, kept: Kept) -> Bodies:
+        """Seal and store the bodies; return their names. Raises: UnreachableError, with nothing stored."""
+
+    def read(self, ref: str) -> Body | None:
+        """Return the body of that name; None where it was pruned. Raises: ConflictError where it is not what its name says."""
+
+
 class BearerVerifier(Protocol):
     """Tokens of somebody else that prove an identity here (JWTs). Pure: keys are in memory."""
 
@@ -142,3 +188,48 @@ class BearerVerifier(Protocol):
 
     def verify(self, token: str, now: datetime) -> Identity | NotProven:
         """Return what `token` proves. Never raises."""
+
+
+class StoreKeeper(Protocol):
+    """A store as something to look after: opened, migrated, backed up, restored, checked. Blocking; never on the request path.
+
+    Raises: ConflictError for a newer or a foreign store, UnreachableError for one that is damaged, busy, full or read-only.
+    Whatever is refused is left as it was, byte for byte.
+    """
+
+    path: Path
+    """Where the store is, for messages."""
+
+    @property
+    def newest(self) -> int:
+        """The schema that this program writes."""
+
+    def version(self) -> int:
+        """Return the store's schema, 0 where there is none yet. Changes nothing."""
+
+    def open(self) -> None:
+        """Create the store, or upgrade it after a backup."""
+
+    def losses(self, to: int) -> tuple[str, ...]:
+        """Return what going down to schema `to` would lose, in words."""
+
+    def migrate(self, to: int, *, keep: bool) -> Migrated:
+        """Lead the store to schema `to`, all or nothing, after a backup where `keep`. Raises: NotFoundError, UsageError besides."""
+
+    def backup_name(self) -> Path:
+        """Return a name for a backup beside the store that no file has."""
+
+    def backup(self, target: Path, *, replace: bool = False, progress: Callable[[int, int], None] | None = None) -> StoreFacts:
+        """Write a verified copy while others write; `progress` is told what is done and all there is.
+
+        Raises: ConflictError where `target` is there and not to be replaced.
+        """
+
+    def restore(self, source: Path, record: ControlRecord) -> Restored:
+        """Put a copy of `source` in the store's place, `record` its newest change. Raises: NotFoundError, UsageError besides."""
+
+    def note(self, record: ControlRecord) -> None:
+        """Add a control record of a change that was made elsewhere (a settings file, a backup). Opens the store."""
+
+    def check(self, *, quick: bool) -> tuple[StoreFacts, list[str]]:
+        """Return what the store is and what is wrong with it. Raises: NotFoundError where there is none."""

@@ -25,7 +25,7 @@ from llmcp.engine.headers import CREDENTIAL_HEADERS, has_virtual_key
 from llmcp.errors import UsageError
 from llmcp.ports import Endpoint, Refusal, RefusalKind, Upstream
 from llmcp.providers.catalog import Catalog, ProviderEntry
-from llmcp.providers.credential_forms import authorized, form_of
+from llmcp.providers.credential_forms import carrying, form_of, signed
 from llmcp.providers.paths import BadTargetError, Target, join, parse_target, raw_span
 
 if TYPE_CHECKING:
@@ -211,12 +211,15 @@ class CatalogSurface:
             return not resources or endpoint.resource in resources
         return "{resource}" not in entry.base_url and "{location}" not in entry.base_url
 
-    def authorize(self, endpoint: Endpoint, request: Forward, secret: str, now: datetime) -> Forward:
+    def authorize(self, endpoint: Endpoint, headers: Headers, secret: str) -> Headers | None:
         """See `Surface.authorize`."""
         entry = self._catalog.entries[endpoint.provider]
-        form = form_of(entry.auth, entry.name, self._family_of.get(endpoint.dialect.name, ""))
-        region = self._settings.get(entry.name, _NO_SETTINGS).region or _DEFAULT_REGION
-        return authorized(request, form, secret, region=region, now=now)
+        return carrying(headers, form_of(entry.auth, entry.name, self._family_of.get(endpoint.dialect.name, "")), secret)
+
+    def sign(self, endpoint: Endpoint, request: Forward, secret: str, now: datetime) -> Forward:
+        """See `Surface.sign`."""
+        region = self._settings.get(endpoint.provider, _NO_SETTINGS).region or _DEFAULT_REGION
+        return signed(request, secret, region=region, now=now)
 
     def describe(self, provider: str) -> dict[str, str | list[str]]:
         """Return what a person wants to know of a provider: its gateway path, how it is spoken to, where it is."""

@@ -5,10 +5,12 @@ Rules:
 2. `finished` is called exactly once per exchange, last: after the last byte was handed to the client's transport, or the client was lost.
 3. An exception out of any method is a bug: the client gets 503 if nothing was sent, else a broken connection; nothing is forwarded.
 4. `Respond` and `Replay` may answer response bytes only while the response is held; `Cut` only once it has begun.
+5. What would make the loop wait (a read of the store) is answered `Later`, by a thread of whoever answers.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, RequestHead, Respond, ResponseStart
@@ -18,6 +20,14 @@ from llmcp.runtime.render import own_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Answer with what `answer` brings. It is cancelled where the client does not wait; an exception in it is a bug (rule 3)."""
+
+    answer: Future[Respond]
 
 
 class ExchangePort(Protocol):
@@ -26,7 +36,7 @@ class ExchangePort(Protocol):
     def receive_head(self, head: RequestHead) -> Respond | ReadBody | Forward:
         """Decide on the head alone, or ask for the body. `Forward.body` None streams the client's body through."""
 
-    def receive_body(self, body: bytes) -> Respond | Forward:
+    def receive_body(self, body: bytes) -> Respond | Forward | Later:
         """Decide on the whole body: de-chunked, content encoding untouched."""
 
     def body_too_large(self) -> Respond:
@@ -56,11 +66,11 @@ def _no_upstream() -> WrongStateError:
 
 
 class HandlerExchange:
-    """Serves a synchronous `handler(head, body)` and knows no upstream."""
+    """Serves a `handler(head, body)` that answers at once or later, and knows no upstream."""
 
     __slots__ = ("_body_limit", "_handler", "_head")
 
-    def __init__(self, handler: Callable[[RequestHead, bytes], Respond], body_limit: int) -> None:
+    def __init__(self, handler: Callable[[RequestHead, bytes], Respond | Later], body_limit: int) -> None:
         self._handler = handler
         self._body_limit = body_limit
         self._head: RequestHead | None = None
@@ -70,7 +80,7 @@ class HandlerExchange:
         self._head = head
         return ReadBody(self._body_limit)
 
-    def receive_body(self, body: bytes) -> Respond | Forward:
+    def receive_body(self, body: bytes) -> Respond | Forward | Later:
         """Let the handler answer."""
         if self._head is None:
             raise _no_upstream()
@@ -104,7 +114,7 @@ class HandlerExchange:
 
 
 def serve_handler(
-    handler: Callable[[RequestHead, bytes], Respond],
+    handler: Callable[[RequestHead, bytes], Respond | Later],
     *,
     body_limit: int = 1024 * 1024,
 ) -> Callable[[str], ExchangePort]:

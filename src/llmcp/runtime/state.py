@@ -35,6 +35,11 @@ class Problem:
     message: str
 
 
+def problem_document(problem: Problem) -> dict[str, str | int]:
+    """Return a problem as `status --json` shows it."""
+    return {"file": problem.file, "line": problem.line, "message": problem.message}
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What came of reading the files once. `plane` None: nothing usable. `stale`: the plane is a persisted last good one."""
@@ -76,7 +81,7 @@ class DaemonState:
 
     def problem_documents(self) -> list[dict[str, str | int]]:
         """Return the problems as `status --json` shows them."""
-        return [{"file": p.file, "line": p.line, "message": p.message} for p in self.problems]
+        return [problem_document(problem) for problem in self.problems]
 
     def apply(self, loaded: Loaded) -> bool:
         """Take in what a load gave; tell whether another revision is in force now."""

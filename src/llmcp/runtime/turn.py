@@ -13,6 +13,7 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 from enum import Enum, auto
 from typing import TYPE_CHECKING, assert_never
 
@@ -20,6 +21,7 @@ from llmcp.core.http import Cut, Forward, Hold, ReadBody, Replay, Respond, Respo
 from llmcp.errors import WrongStateError
 from llmcp.ports import RefusalKind
 from llmcp.runtime.client_response import ClientResponse
+from llmcp.runtime.exchange_port import Later
 from llmcp.runtime.render import CONTINUE, own_answer, respond_bytes
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Turn:
         "_collected_bytes",
         "_connection",
         "_exchange",
+        "_later",
         "_limit",
         "_request",
         "_response",
@@ -62,6 +65,7 @@ class Turn:
         self._exchange = exchange
         self._request = request
         self._call: UpstreamCall | None = None
+        self._later: asyncio.Future[Respond] | None = None
         self._stage = Stage.WAITING
         self._limit = -1  # no body was asked for: what comes is dropped
         self._collected: list[bytes] = []
@@ -126,14 +130,27 @@ class Turn:
             pieces, self._collected = self._collected, []
             self._act(self._exchange.receive_body(pieces[0] if len(pieces) == 1 else b"".join(pieces)))
 
-    def _act(self, step: Respond | Forward) -> None:
+    def _act(self, step: Respond | Forward | Later) -> None:
         match step:
             case Respond():
                 self._respond(step)
             case Forward():
                 self._forward(step)
+            case Later():
+                self._later = asyncio.wrap_future(step.answer)
+                self._later.add_done_callback(self._answered)
             case _:
                 assert_never(step)
+
+    def _answered(self, later: asyncio.Future[Respond]) -> None:
+        """Answer with what a thread found, unless nobody waits for it any more."""
+        self._later = None
+        if later.cancelled() or self.is_over():
+            return
+        try:
+            self._respond(later.result())
+        except Exception as exc:  # noqa: BLE001  # boundary: as in `begin`
+            self._bug(exc)
 
     def _forward(self, forward: Forward) -> None:
         connection = self._connection
@@ -273,6 +290,9 @@ class Turn:
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
+        later, self._later = self._later, None
+        if later is not None:
+            later.cancel()
 
     def _finish(self, *, close: bool) -> None:
         self._stage = Stage.OVER

@@ -1,4 +1,4 @@
-"""Adapters of the store ports, one file per backend and one line in the table below.
+"""Adapters of the store ports: one file per port and backend, one line in the table below per scheme.
 
 A store is named by a URI. `sqlite:///PATH` follows the field's convention: three slashes and a relative path (relative to the
 home), four slashes and an absolute one.
@@ -6,20 +6,36 @@ home), four slashes and an absolute one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import UsageError
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite_keeper import SqliteKeeper
+from llmcp.stores.sqlite_usage import SqliteUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from llmcp.ports.stores import AuditLog, IdentityStore
+    from llmcp.ports.stores import AuditLog, IdentityStore, StoreKeeper, UsageLog
+
+DEFAULT_URI: Final = "sqlite:///llmcp.db"
 
 
-def _sqlite_path(rest: str, home: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """What opens each port of one kind of store, at the place that its URI names."""
+
+    place: Callable[[str, Path], Path]
+    audit_log: Callable[[Path], AuditLog]
+    identities: Callable[[Path], IdentityStore]
+    usage_log: Callable[[Path], UsageLog]
+    keeper: Callable[[Path], StoreKeeper]
+
+
+def _sqlite_place(rest: str, home: Path) -> Path:
     if not rest.startswith("/") or rest == "/" or "?" in rest:
         raise UsageError(
             f"the store `sqlite://{rest[:64]}` names no file",
@@ -30,42 +46,46 @@ def _sqlite_path(rest: str, home: Path) -> Path:
     return home / Path(rest[1:]).expanduser()
 
 
-def _sqlite(rest: str, home: Path) -> AuditLog:
-    return SqliteAuditLog(_sqlite_path(rest, home))
-
-
-def _sqlite_identities(rest: str, home: Path) -> IdentityStore:
-    return SqliteIdentities(_sqlite_path(rest, home))
-
-
-_BY_SCHEME: Final[dict[str, Callable[[str, Path], AuditLog]]] = {"sqlite": _sqlite}
-_IDENTITIES: Final[dict[str, Callable[[str, Path], IdentityStore]]] = {"sqlite": _sqlite_identities}
-DEFAULT_URI: Final = "sqlite:///llmcp.db"
-
-
-def open_audit_log(uri: str, home: Path) -> AuditLog:
-    """Open the audit log that `uri` names; empty: `llmcp.db` in the home. Raises: UsageError and what the backend raises."""
-    return _open(_BY_SCHEME, uri, home)
+_BY_SCHEME: Final = {"sqlite": _Backend(_sqlite_place, SqliteAuditLog, SqliteIdentities, SqliteUsage, SqliteKeeper)}
 
 
 def sqlite_path(uri: str, home: Path) -> Path:
-    """Return the file of the SQLite store that `uri` names. Raises: UsageError."""
-    return _open({"sqlite": _sqlite_path}, uri, home)
+    """Return the file of the SQLite store that `uri` names; empty: `llmcp.db` in the home. Raises: UsageError."""
+    return _resolve(uri, home)[1]
+
+
+def open_audit_log(uri: str, home: Path) -> AuditLog:
+    """Open the audit log of the store that `uri` names. Raises: UsageError and what the backend raises."""
+    backend, place = _resolve(uri, home)
+    return backend.audit_log(place)
 
 
 def open_identities(uri: str, home: Path) -> IdentityStore:
     """Open the orgs, apps and tokens of the store that `uri` names, as `open_audit_log` does."""
-    return _open(_IDENTITIES, uri, home)
+    backend, place = _resolve(uri, home)
+    return backend.identities(place)
 
 
-def _open[Port](backends: Mapping[str, Callable[[str, Path], Port]], uri: str, home: Path) -> Port:
+def open_usage_log(uri: str, home: Path) -> UsageLog:
+    """Open the usage rollups of the store that `uri` names, as `open_audit_log` does."""
+    backend, place = _resolve(uri, home)
+    return backend.usage_log(place)
+
+
+def keeper(uri: str, home: Path) -> StoreKeeper:
+    """Return what looks after the store that `uri` names. Touches nothing. Raises: UsageError."""
+    backend, place = _resolve(uri, home)
+    return backend.keeper(place)
+
+
+def _resolve(uri: str, home: Path) -> tuple[_Backend, Path]:
     scheme, colon, rest = (uri or DEFAULT_URI).partition("://")
-    backend = backends.get(scheme)
+    backend = _BY_SCHEME.get(scheme)
     if not colon or backend is None:
         raise UsageError(
             f"the store `{scheme[:32]}:` is not supported in this version",
-            why=f"known: {', '.join(f'{name}:///PATH' for name in backends)}",
+            why=f"known: {', '.join(f'{name}:///PATH' for name in _BY_SCHEME)}",
             fix=f"write `{DEFAULT_URI}`",
             code="bad-store",
         )
-    return backend(rest, home)
+    return backend, backend.place(rest, home)

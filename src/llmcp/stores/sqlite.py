@@ -13,14 +13,18 @@ import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from llmcp.core.record_filter import RecordPage
+from llmcp.core.records import Stream
 from llmcp.stores.sqlite_append import Appender, last_seq
+from llmcp.stores.sqlite_control_query import find_control
 from llmcp.stores.sqlite_erase import erase_person
 from llmcp.stores.sqlite_file import connect, prepare, translated
-from llmcp.stores.sqlite_persons import revealed
-from llmcp.stores.sqlite_query import select
+from llmcp.stores.sqlite_follow import SqliteFollower
+from llmcp.stores.sqlite_persons import revealed, revealed_control
+from llmcp.stores.sqlite_query import find, find_page, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from llmcp.core.control_records import ControlRecord
@@ -52,9 +56,27 @@ class SqliteAuditLog:
 
     def query(self, wanted: RecordFilter) -> Iterator[bytes]:
         """Yield the records that `wanted` lets pass, newest last."""
-        sql, values = select(wanted)
+        if wanted.stream == Stream.CONTROL:
+            with self._reading() as connection:
+                yield from revealed_control(connection, find_control(connection, wanted).rows)
+            return
         with self._reading() as connection:
-            yield from revealed(connection, (record for (record,) in connection.execute(sql, values)))
+            seqs = find_page(connection, wanted).seqs if wanted.limit else find(connection, wanted, newest_first=False)
+            yield from revealed(connection, read(connection, seqs))
+
+    def page(self, wanted: RecordFilter) -> RecordPage:
+        """Return a page of what `query` yields, and where the next one begins."""
+        if wanted.stream == Stream.CONTROL:
+            with self._reading() as connection:
+                control = find_control(connection, wanted)
+                return RecordPage(iter(list(revealed_control(connection, control.rows))), control.next_seq)
+        with self._reading() as connection:
+            found = find_page(connection, wanted)
+        return RecordPage(self._read(found.seqs), found.next_seq)
+
+    def follow(self) -> SqliteFollower:
+        """Return a reader of what is appended from now on."""
+        return SqliteFollower(self.path)
 
     def get(self, decision_id: str) -> bytes | None:
         """Return the record of a decision, or None."""
@@ -81,6 +103,10 @@ class SqliteAuditLog:
         """Fold the log into the file and let go of it. Appending again opens it again."""
         with self._lock, translated(self.path):
             self._close_writer()
+
+    def _read(self, seqs: Iterable[int]) -> Iterator[bytes]:
+        with self._reading() as connection:
+            yield from revealed(connection, read(connection, seqs))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -13,9 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmcp.core.records import Stream, settled
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_facets import FacetCache
 from llmcp.stores.sqlite_many import write_rows
 from llmcp.stores.sqlite_person_cache import PersonCache
+from llmcp.stores.sqlite_spans import note_sessions, note_spans
 from llmcp.stores.sqlite_tree import append_leaves
 from llmcp.stores.sqlite_usage_rollup import add_usage
 
@@ -53,11 +55,12 @@ class Appender:
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """Give each record its `seq` and commit all of them; return the last. None of them is stored yet.
 
-        Raises: sqlite3.IntegrityError where one was, ValueError where one does not belong here; with nothing written.
+        Raises: sqlite3.IntegrityError where one was, ValueError where one does not belong here; UnreachableError where the schema is another one now; with nothing written.
         """
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection)
             last, change = connection.execute(f"{_LAST}, {_CHANGE}").fetchone()
             if change != self._change:
                 # Somebody may have erased a person, or pruned what a facet was for.
@@ -101,3 +104,5 @@ def write_settled(
     write_rows(connection, "INSERT INTO records", 5, values)
     append_leaves(connection, Stream.DECISION, first, leaves)
     add_usage(connection, records, numbers)
+    note_spans(connection, first, [record.time for record in records])
+    note_sessions(connection, first, records)

@@ -11,7 +11,10 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from llmcp.core.control_records import canonical
+from llmcp.stores.sqlite_connection import check_version
 from llmcp.stores.sqlite_file import connect, translated
 from llmcp.stores.sqlite_persons import conceal_control
 from llmcp.stores.sqlite_tree import append_leaves
@@ -34,6 +37,7 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection)
             yield connection
             append_control(connection, record)
             connection.execute("COMMIT")
@@ -44,11 +48,12 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
 
 
 def append_control(connection: sqlite3.Connection, record: ControlRecord) -> None:
-    """Add `record` in the caller's transaction."""
+    """Add `record` in the caller's transaction. Persons become references in what is stored; the caller's keeps its words."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM control_records").fetchone()
     record.seq = int(last) + 1
-    conceal_control(connection, record)
-    data = canonical(record)
+    kept = structs.replace(record)
+    conceal_control(connection, kept)
+    data = canonical(kept)
     connection.execute(
         "INSERT INTO control_records VALUES (?, ?, ?, ?, ?, ?)",
         (record.seq, record.id, record.time, record.org, record.action, data),

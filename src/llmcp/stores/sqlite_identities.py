@@ -99,6 +99,10 @@ class SqliteIdentities:
                     "has tokens that are still valid",
                     f"`llmcp token list --org {name}`, then `llmcp token revoke`",
                 )
+            if _there(connection, "credentials WHERE org = ?", name):
+                raise _in_use(
+                    f"the org `{name}`", "has provider credentials of its own", "`llmcp key list`, then `llmcp key remove`"
+                )
             connection.execute("DELETE FROM tokens WHERE org = ?", (name,))
             connection.execute("DELETE FROM orgs WHERE name = ?", (name,))
 

@@ -1,7 +1,8 @@
 """The tables of the SQLite store, as numbered steps that are never changed once released.
 
 Rules:
-1. The number of a file is its `PRAGMA user_version`; step `n` leads from `n - 1` to `n`, in the transaction that sets the number.
+1. The number of a file is its `PRAGMA user_version`; step `n` leads from `n - 1` to `n`, in the transaction that sets the number
+   (`sqlite_migrate`; the way back is `sqlite_down`).
 2. A step is only ever added at the end.
 3. `sqlite-utils` describes the tables; it is imported here, late, because a store that is up to date does not need it.
 4. A new file begins with `SNAPSHOT`, what the first `SNAPSHOT_VERSION` steps leave behind (a test holds the two equal): a first
@@ -13,8 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlite_utils import Database
 
@@ -54,6 +54,9 @@ LOG_OF_2: Final = (
    key_id TEXT NOT NULL, provider TEXT NOT NULL, operation TEXT NOT NULL, request_model TEXT NOT NULL,
    response_model TEXT NOT NULL, outcome TEXT NOT NULL, rules TEXT NOT NULL, kinds TEXT NOT NULL, labels TEXT NOT NULL
 )""",
+    # Where in the order of `seq` each ten minutes lie (`sqlite_spans`), and the records of an agent's session.
+    "CREATE TABLE record_spans (slot TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE record_sessions (session TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (session, seq)) WITHOUT ROWID",
     # What the records of an hour (hours since 1970) and a facet add up to.
     """CREATE TABLE usage (
    hour INTEGER NOT NULL, facet INTEGER NOT NULL, requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
@@ -130,32 +133,3 @@ SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 SNAPSHOT_VERSION: Final = 2
 SNAPSHOT: Final = (*LOG_OF_2, *TABLES_OF_2)
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file up to `SCHEMA_VERSION`, all or nothing. The caller has checked that it is ours and not newer."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Asked again under the lock: another process may have done it meanwhile.
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if not version:
-            for statement in SNAPSHOT:
-                connection.execute(statement)
-            version = SNAPSHOT_VERSION
-        _take(MIGRATIONS[version:], connection)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.execute("COMMIT")
-
-
-def _take(steps: Sequence[Callable[[Database], None]], connection: sqlite3.Connection) -> None:
-    if not steps:
-        return
-    from sqlite_utils import Database  # noqa: PLC0415 - 100 ms and 4 MB, for an upgrade alone
-
-    db = Database(connection, execute_plugins=False)
-    for step in steps:
-        step(db)

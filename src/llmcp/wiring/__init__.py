@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmcp.control.policies import LoadResult
     from llmcp.core.decide import PolicyProgram
     from llmcp.core.settings import Settings
+    from llmcp.ports.stores import UsageLog
 
 
 def home() -> Home:
@@ -70,13 +71,24 @@ def policy_program(loaded: LoadResult) -> PolicyProgram:
 def store(of: Home | None = None) -> Iterator[Any]:
     """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
     from llmcp.stores import open_audit_log
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or home()
-    log = open_audit_log(load_settings(the_home).store, the_home.data)
+    settings = load_settings(the_home)
+    refuse_upgrade_in_use(the_home, settings)
+    log = open_audit_log(settings.store, the_home.data)
     try:
         yield log
     finally:
         log.close()
+
+
+def usage_log(of: Home | None = None) -> UsageLog:
+    """Open the usage rollups of a home. Raises: UnreachableError where the store cannot be opened."""
+    from llmcp.stores import open_usage_log
+
+    the_home = of or home()
+    return open_usage_log(load_settings(the_home).store, the_home.data)
 
 
 def now() -> datetime:

@@ -14,6 +14,11 @@ def change() -> Change:
     return Change(f"local:{_user()}", now(), f"c_{os.urandom(16).hex()}")
 
 
+def daemon_change() -> Change:
+    """Return a change that the daemon itself is about to make."""
+    return Change("daemon", now(), f"c_{os.urandom(16).hex()}")
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

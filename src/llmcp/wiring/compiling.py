@@ -47,7 +47,7 @@ def vocabulary(settings: Settings) -> BuiltVocabulary:
     """Return what policies may name: the catalog's providers and those of the settings."""
     catalog = load_catalog()
     names = [*catalog.entries, *(name.lower().replace("_", "-") for name in settings.providers)]
-    return build_vocabulary(names, lambda _provider, model: catalog.canonical_model(model))
+    return build_vocabulary(names, lambda _provider, model: catalog.canonical_model(model), allow_full=settings.record.allow_full)
 
 
 def paths_of(home: Home, settings: Settings) -> tuple[Path, ...]:

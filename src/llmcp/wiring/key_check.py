@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from llmcp.control.credential_sources import resolve
 from llmcp.control.key_check import BODY_BYTES, Answer, State, Verdict, doubted, judge, unreachable
 from llmcp.core.http import Forward, RequestHead
@@ -78,7 +80,10 @@ class Checker:
         bare = Forward(surface.upstream(endpoint).origin, "GET", endpoint.target, tuple(headers), b"")
         if not surface.may_receive(endpoint, credential.entry.resources):
             return _url(bare), Verdict(State.UNPROVEN, "not tested: the call would go to a host outside its resources")
-        return _url(bare), self._verdict(bare, surface.authorize(endpoint, bare, credential.secret, self.now))
+        carried = surface.authorize(endpoint, bare.headers, credential.secret)
+        if carried is None:
+            return _url(bare), self._verdict(bare, surface.sign(endpoint, bare, credential.secret, self.now))
+        return _url(bare), self._verdict(bare, structs.replace(bare, headers=carried))
 
     def _verdict(self, bare: Forward, with_key: Forward) -> Verdict:
         answer = self._ask(with_key)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llmcp.runtime.gateway import Gateway
     from llmcp.runtime.recorder import Recorder
     from llmcp.runtime.state import DaemonState
+    from llmcp.wiring.lost_records import LostRecords
 
 _RECORDER_S = 15.0
 
@@ -68,12 +69,14 @@ class Listener:
 class RecorderPart:
     """The recorder; the last records are written before it ends."""
 
-    def __init__(self, recorder: Recorder, log_of_records: AuditLog) -> None:
+    def __init__(self, recorder: Recorder, log_of_records: AuditLog, lost: LostRecords) -> None:
         self._recorder = recorder
         self._store = log_of_records
+        self._lost = lost
 
     async def start(self) -> None:
         """Begin writing."""
+        await asyncio.to_thread(self._lost.report_kept)
         self._recorder.start()
 
     async def stop(self, cut: asyncio.Event) -> None:
@@ -81,7 +84,10 @@ class RecorderPart:
         del cut
         left = await asyncio.to_thread(self._recorder.stop, _RECORDER_S)
         if left:
-            log.error("records_lost", extra={"fields": {"records": left, "why": self._recorder.state().last_error}})
+            log.error("records_left", extra={"fields": {"records": left, "why": self._recorder.state().last_error}})
+        lost = self._recorder.lost()
+        if lost is not None:
+            await asyncio.to_thread(self._lost.keep, lost)
         await asyncio.to_thread(self._store.close)
 
 

@@ -2,9 +2,11 @@
 
 Rules:
 1. The home's lock is taken before anything is written; settings that do not load end the start with exit code 2.
-2. An address other than loopback needs `--insecure` in this version: keys of our own and TLS are not built.
+2. An address other than loopback needs `auth.require_virtual_key` and TLS, or `--insecure`; TLS is not built in this version.
 3. `run/daemon.json` stands only while the daemon listens; the token beside it is fresh at every start.
-4. A request that cannot be recorded (queue full, `when_full: refuse`) or decided (no revision) is refused with 503.
+4. A request that cannot be recorded (the store refuses, `when_full: refuse`), decided (no revision) or told from anybody else's (no
+   access snapshot) is refused with 503.
+5. Who may ask, and with whose key, is read before the listeners open, and swapped within a second of a change.
 """
 
 from __future__ import annotations
@@ -26,23 +28,30 @@ from llmcp.config.environment import admin_token
 from llmcp.config.home import write_private
 from llmcp.config.lock import HomeLock
 from llmcp.core.settings import is_loopback
+from llmcp.engine.access import NOBODY
 from llmcp.engine.exchange import Exchange
 from llmcp.errors import UsageError
 from llmcp.runtime.daemon import Daemon
 from llmcp.runtime.exchange_port import serve_handler
 from llmcp.runtime.gateway import Gateway
 from llmcp.runtime.recorder import Recorder
-from llmcp.runtime.state import DaemonState
+from llmcp.runtime.state import DaemonState, Problem, problem_document
 from llmcp.runtime.upstream import UpstreamPool, default_tls_context
 from llmcp.runtime.watcher import Watcher
-from llmcp.stores import open_audit_log
+from llmcp.stores import keeper, open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
+from llmcp.wiring.access import watch_access
+from llmcp.wiring.bodies import keeper_of_bodies
+from llmcp.wiring.changes import daemon_change
+from llmcp.wiring.jwt import start as start_issuer
 from llmcp.wiring.last_good import LastGood
 from llmcp.wiring.ledger import open_book
 from llmcp.wiring.ledger_part import LedgerPart
 from llmcp.wiring.loading import Loader
+from llmcp.wiring.lost_records import LostRecords
 from llmcp.wiring.parts import Listener, RecorderPart
+from llmcp.wiring.reading import ReadsPart, open_reads, scopes
 from llmcp.wiring.settings import Flag, read_settings
 from llmcp.wiring.settling import Settler
 
@@ -53,8 +62,11 @@ if TYPE_CHECKING:
     from llmcp.config.home import Home
     from llmcp.core.http import RequestHead, Respond
     from llmcp.core.settings import Settings
+    from llmcp.engine.access import Access
+    from llmcp.runtime.changes import Changes
     from llmcp.runtime.exchange_port import ExchangePort
 
+_FIRST_LOAD_S = 5.0
 _RANDOM_DIGITS = 20
 _RANDOM_BLOCK = 200 * _RANDOM_DIGITS // 2
 
@@ -139,10 +151,13 @@ def check_exposure(settings: Settings, *, insecure: bool) -> None:
     """Refuse to listen beyond this machine unless that was asked for by name. Raises: UsageError."""
     if insecure or is_loopback(settings.listen.host):
         return
+    missing = "TLS, which is not supported in this version"
+    if not settings.auth.require_virtual_key:
+        missing = f"`auth.require_virtual_key`, and {missing}"
     raise UsageError(
         f"will not listen on {settings.listen.host}",
-        why="beyond loopback a listener needs `auth.require_virtual_key` and TLS; virtual keys and TLS are not supported in this version",
-        fix="listen on 127.0.0.1 behind a proxy that has both, or say `--insecure`",
+        why=f"beyond loopback a listener needs `auth.require_virtual_key` and TLS; there is no {missing}",
+        fix="listen on 127.0.0.1 behind a proxy that speaks TLS, or say `--insecure`",
         code="exposed",
     )
 
@@ -156,12 +171,18 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _run(home: Home, settings: Settings, asked: Asked) -> None:
+async def _run(home: Home, settings: Settings, asked: Asked) -> None:  # noqa: PLR0915 - the one place where all is put together
     clock = SystemClock()
     state = DaemonState(urls={"gateway": None, "proxy": None, "admin": None})
-    records = open_audit_log(settings.store, home.data)
-    recorder = Recorder(records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full)
     loader = Loader(home, settings, flags=asked.flags(), last_good=LastGood(home.last_good), now=clock.now)
+    issuer = start_issuer(settings)
+    changes = watch_access(home, lambda: loader.settings, issuer)
+    records = open_audit_log(settings.store, home.data)
+    lost_records = LostRecords(keeper(settings.store, home.data), home, new_change=daemon_change)
+    recorder = Recorder(
+        records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full,
+        report_lost=lost_records.report, bodies=keeper_of_bodies(home, settings),
+    )  # fmt: skip
     registry = Registry()
     ledger = LedgerPart(open_book(home, settings), lambda: loader.settings.retention, registry)
     settler = Settler(registry, recorder=recorder, state=state, loader=loader, clock=clock)
@@ -170,11 +191,14 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
 
     def open_exchange(client_ip: str) -> ExchangePort:
         closed = "" if recorder.accepting() else "records wait for a store that does not take them"
+        access = changes.value
+        if access is None:
+            access, closed = NOBODY, f"who may ask cannot be told: {changes.closed}"
         plane = state.plane
         if plane is None:
             plane, closed = loader.closed_plane, "there is no valid revision of the policies (`llmcp status` says why)"
         return Exchange(
-            plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle, closed=closed
+            plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle, closed=closed, access=access
         )  # fmt: skip
 
     pool = UpstreamPool(tls=default_tls_context(), header_bytes=settings.limits.header_bytes)
@@ -194,24 +218,26 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
             file=home.log_file if asked.log_to_file else None,
         )
         gateway.limits = loader.settings.limits
+        issuer.apply(loader.settings)
 
     daemon = Daemon(state, load=loader, swapped=swapped)
     token = admin_token() or secrets.token_urlsafe(32)
 
     def status() -> dict[str, object]:
         document = status_document(state, pid=os.getpid(), version=__version__)
-        kept = recorder.state()
-        messages = [f"ledger: {problem}" for problem in ledger.problems()]
-        if not kept.healthy:
-            messages.append(f"the store takes no records ({kept.last_error}); {kept.pending} wait")
-        if messages:
-            place = {"file": settings.store or "llmcp.db", "line": 0}
-            document["problems"] = [*state.problem_documents(), *({**place, "message": message} for message in messages)]
+        found = [
+            *_store_problems(settings.store or "llmcp.db", changes, recorder),
+            *_ledger_problems(settings.store or "llmcp.db", ledger),
+            *issuer.problems(),
+        ]
+        if found:
+            document["problems"] = [*state.problem_documents(), *map(problem_document, found)]
         return document
 
+    reads = open_reads(home, settings, records, scopes(changes, clock.now), clock.now)
     app = AdminApp(
         state=state, registry=registry, listen=settings.listen, token=token, status=status, reload=daemon.request_reload,
-        stop=daemon.request_stop,
+        stop=daemon.request_stop, reads=reads,
     )  # fmt: skip
     admin = listener(serve_handler(app), settler.refuse)
     settler.watch_connections(gateway, pool)
@@ -232,17 +258,36 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         gc.collect()
         gc.freeze()
 
+    await asyncio.to_thread(changes.start, wait_s=_FIRST_LOAD_S)
     await daemon.run(
         (
             Listener("gateway", gateway, listen.host, listen.port, state),
-            RecorderPart(recorder, records),
+            RecorderPart(recorder, records, lost_records),
             ledger,
             Listener("admin", admin, listen.host, listen.admin_port, state),
+            ReadsPart(reads),
         ),
         watcher,
         ready,
     )
+    changes.stop()
+    issuer.stop()
     pool.close()
+
+
+def _ledger_problems(store: str, ledger: LedgerPart) -> list[Problem]:
+    return [Problem(store, 0, f"ledger: {problem}") for problem in ledger.problems()]
+
+
+def _store_problems(store: str, changes: Changes[Access], recorder: Recorder) -> list[Problem]:
+    """Return what is wrong with what the store gives and takes."""
+    found = [Problem(store, 0, problem) for problem in changes.problems]
+    kept, lost = recorder.state(), recorder.lost()
+    if not kept.healthy:
+        found.append(Problem(store, 0, f"the store takes no records ({kept.last_error}); {kept.pending} wait"))
+    if lost is not None:
+        found.append(Problem(store, 0, f"{lost.count} records since {lost.first} are lost"))
+    return found
 
 
 def banner(state: DaemonState, directories: list[str]) -> str:

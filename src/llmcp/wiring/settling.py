@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmcp.engine.admission import admission
 from llmcp.engine.recent import ByIdentity
-from llmcp.engine.settlement import settle
+from llmcp.engine.settlement import kept_bodies, settle
 from llmcp.runtime.health import health
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ class Settler:
         registry.gauge("llmcp_records_written_total", "Records in the store.", lambda: recorder.state().written, kind="counter")
         registry.gauge("llmcp_records_dropped_total", "Records lost.", lambda: recorder.state().dropped, kind="counter")
         registry.gauge("llmcp_records_pending", "Records that wait for the store.", lambda: recorder.state().pending)
+        registry.gauge(
+            "llmcp_store_refusing_seconds", "For how long the store has taken no records.", lambda: recorder.state().failing_s
+        )
         registry.gauge("llmcp_loads_total", "Loads of policies and settings.", lambda: state.loads, kind="counter")
         registry.gauge("llmcp_load_failures_total", "Loads that were not applied.", lambda: state.load_failures, kind="counter")
         registry.gauge("llmcp_policies", "Policies in force.", lambda: state.policies)
@@ -113,7 +116,7 @@ class Settler:
         record = settle(exchange, prices=self._loader.prices, now=self._clock.now(), ended_ns=self._clock.monotonic_ns())
         if record is None:
             return
-        if not self._recorder.submit(record):
+        if not self._recorder.submit(record, kept_bodies(exchange.progress)):
             log.error("record_dropped", extra={"fields": {"decision_id": record.decision_id}})
         gen_ai = record.gen_ai
         provider = gen_ai.provider

@@ -94,27 +94,6 @@ def test_show_finds_one_decision_or_says_that_there_is_none(log: SqliteAuditLog)
         audit.show(log, "no-such-id")
 
 
-def test_tail_shows_the_newest_and_then_every_new_one_once(log: SqliteAuditLog) -> None:
-    """Also those that come in bursts, and none that the filter stops."""
-    log.append([record(org="a") for _ in range(5)])
-    wanted = RecordFilter(org="a", limit=2)
-    rows, after = audit.tail(log, wanted)
-    assert [row["seq"] for row in rows] == [4, 5]
-    assert audit.tail(log, wanted, after) == ([], 5)
-    log.append([record(org="b"), *(record(org="a") for _ in range(3)), record(org="b")])
-    rows, after = audit.tail(log, wanted, after)
-    assert [row["seq"] for row in rows] == [7, 8, 9]
-    assert audit.tail(log, wanted, after) == ([], 10)
-
-
-def test_tail_of_an_empty_log_starts_at_its_beginning(log: SqliteAuditLog) -> None:
-    """The first record is then a new one."""
-    rows, after = audit.tail(log, RecordFilter(limit=10))
-    assert (rows, after) == ([], 0)
-    log.append([record()])
-    assert [row["seq"] for row in audit.tail(log, RecordFilter(limit=10), after)[0]] == [1]
-
-
 @settings(max_examples=50, deadline=None)
 @given(RECORDS)
 def test_every_record_flattens_to_the_same_columns(one: DecisionRecord) -> None:

@@ -208,7 +208,7 @@ def test_every_change_leaves_who_what_and_when(store: SqliteIdentities) -> None:
 
     class Watched(SqliteIdentities):
         def add_token(self, token: Any, record: Any) -> None:
-            seen.append(record)
+            seen.append(msgspec.structs.replace(record))
             super().add_token(token, record)
 
     issued = tokens.create_token(Watched(store.path), change(), wish, pepper=PEPPER, random_bytes=b"r" * 34)
@@ -238,9 +238,13 @@ def test_a_lost_pepper_is_said_and_not_replaced_while_tokens_hang_on_it(store: S
     with pytest.raises(ConflictError) as raised:
         pepper.ensure_pepper(store, secrets, bytes, timestamp(NOW))
     assert raised.value.code == "pepper-lost"
-    assert raised.value.why.startswith("1 tokens")
+    assert raised.value.why.startswith("1 token in use")
     assert secrets.names() == ()
+    found = pepper.pepper_problem(store, secrets, timestamp(NOW))
+    assert found is not None
+    assert (found.code, found.what) == (raised.value.code, raised.value.what)
     tokens.revoke_token(store, change(), waiting.id)
+    assert pepper.pepper_problem(store, secrets, timestamp(NOW)) is None
     assert len(pepper.ensure_pepper(store, secrets, bytes, timestamp(NOW))) == 32
 
 

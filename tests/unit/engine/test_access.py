@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.accesses import PEPPER, STORED, Issuer, access, credential, make_token
+from fakes.planes import plane
 from llmcp.core.credentials import CredentialEntry
+from llmcp.core.http import RequestHead
 from llmcp.core.identity import Identity
 from llmcp.core.records import timestamp
 from llmcp.core.subject import Subject
 from llmcp.engine.access import NOBODY, Access, Caller, Rejected
 from llmcp.engine.credentials import Claim, presented
+from llmcp.ports import Endpoint
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY, TOKEN = make_token(app="bot", user="ann", groups=("a", "b"), labels={"team": "core"})
@@ -173,9 +176,15 @@ def test_a_key_and_a_token_of_the_issuer_together_are_refused() -> None:
     assert isinstance(found, Rejected)
 
 
-def find(of: Access, provider: str = "openai", org: str = "acme", salt: str = "d_1", resource: str = "") -> str | None:
+SURFACE = plane().surface
+
+
+def find(of: Access, provider: str = "openai", org: str = "acme", salt: str = "d_1", resource: str = "res") -> str | None:
     """Return the id of the entry that serves, or None."""
-    found = of.credential(provider, org, salt=salt, fits=lambda resources: not resource or resource in resources)
+    path = f"/azure/{resource}/openai/v1/responses" if provider == "azure" else f"/{provider}/v1/chat/completions"
+    endpoint = SURFACE.resolve(RequestHead("POST", path, ()))
+    assert isinstance(endpoint, Endpoint)
+    found = of.credential(endpoint, org, SURFACE, salt=salt)
     return found.entry.id if found is not None else None
 
 

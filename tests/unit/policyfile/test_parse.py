@@ -66,7 +66,7 @@ RULES = [
     ("cache: {ttl: 1h}", "P109", "cache"),
     ("hold: {reason: x}", "P109", "hold"),
     ("record: {bodies: redacted}", "P109", "redacted"),
-    ("record: {bodies: full}", "P109", "full"),
+    ("record: {bodies: full}", "P122", "full"),
     ("record: {bodies: some}", "P107", "bodies"),
     ("deny: {mesage: x}", "P101", "message"),
     ("deny: {message: yes please}, phase: never", "P107", "phase"),

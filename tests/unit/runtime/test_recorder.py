@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from contract.audit_log import record
+from llmcp.core.bodies import Body, Kept
 from llmcp.core.record_filter import RecordFilter
-from llmcp.core.records import DecisionRecord, parse
+from llmcp.core.records import Bodies, DecisionRecord, parse
 from llmcp.errors import UnreachableError
-from llmcp.runtime.recorder import Recorder
+from llmcp.runtime.recorder import Lost, Recorder
 from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite_bodies import SqliteBodies
 
 
 class Switchable(SqliteAuditLog):
@@ -141,7 +143,7 @@ def test_retries_pause_instead_of_hammering_the_store(log: Switchable, make: Cal
 
 def test_a_full_queue_refuses_new_requests_but_records_those_under_way(log: Switchable, make: Callable[..., Recorder]) -> None:
     """Fail closed: the gateway asks first, and what it has let in is still recorded."""
-    recorder = make(capacity=10)
+    recorder = make(capacity=10, grace_s=1000)
     log.down.set()
     while recorder.accepting():
         assert recorder.submit(record())
@@ -155,9 +157,64 @@ def test_a_full_queue_refuses_new_requests_but_records_those_under_way(log: Swit
     assert len(ids(log)) == 20
 
 
+def test_a_store_that_refuses_for_longer_than_the_grace_refuses_requests(log: Switchable, make: Callable[..., Recorder]) -> None:
+    """Not only when the queue is full: what is let in now may never be recorded. It opens again by itself."""
+    recorder = make(grace_s=0.05)
+    assert recorder.accepting()
+    log.down.set()
+    under_way = [record() for _ in range(3)]
+    for item in under_way:
+        recorder.submit(item)
+    until(lambda: not recorder.accepting())
+    assert recorder.state().pending == 3
+    assert recorder.submit(last := record())
+    log.down.clear()
+    until(recorder.accepting)
+    assert recorder.flush(10)
+    assert ids(log) == [item.id for item in [*under_way, last]]
+
+
+def test_a_store_that_hiccups_refuses_nobody(log: Switchable, make: Callable[..., Recorder]) -> None:
+    """A lock that somebody holds for a moment is no outage."""
+    recorder = make(grace_s=1000)
+    log.down.set()
+    recorder.submit(record())
+    until(lambda: not recorder.state().healthy)
+    assert recorder.accepting()
+
+
+def test_what_was_lost_is_reported_once_when_the_store_takes_records_again(
+    log: Switchable, make: Callable[..., Recorder]
+) -> None:
+    """So that the ledger itself says that there is a gap; a report that fails is tried again with the next batch."""
+    told: list[Lost] = []
+    away = [True]
+
+    def report(lost: Lost) -> None:
+        if away.pop():
+            raise UnreachableError("not yet")
+        away.append(False)
+        told.append(lost)
+
+    away.insert(0, False)
+    recorder = make(capacity=2, when_full="serve", report_lost=report)
+    log.down.set()
+    batch = [record() for _ in range(6)]
+    for item in batch:
+        recorder.submit(item)
+    lost = recorder.lost()
+    assert lost == Lost(4, batch[2].time, batch[5].time)
+    log.down.clear()
+    assert recorder.flush(10)
+    recorder.submit(record())
+    until(lambda: recorder.lost() is None)
+    assert told == [lost]
+    assert recorder.state().dropped == 4
+
+
 def test_a_full_queue_drops_and_counts_where_the_setting_says_so(log: Switchable, make: Callable[..., Recorder]) -> None:
     """Availability first: requests go on, the hole in the log is known."""
-    recorder = make(capacity=10, when_full="drop")
+    recorder = make(capacity=10, when_full="serve")
     log.down.set()
     accepted = sum(recorder.submit(record()) for _ in range(25))
     assert recorder.accepting()
@@ -232,3 +289,31 @@ def test_a_store_that_refuses_is_told_of_once_and_so_is_its_return(
     log.down.clear()
     assert recorder.flush(10)
     assert [entry.message for entry in caplog.records] == ["store_refuses_records", "store_takes_records"]
+
+
+def test_bodies_are_sealed_before_the_record_that_names_them(log: Switchable, make: Callable[..., Recorder]) -> None:
+    """A secret store that is away delays both; nothing is lost and nothing is sealed twice."""
+    away = [UnreachableError("the secret store is away", code="secrets")] * 2
+    bodies = SqliteBodies(log.path, lambda: b"k" * 32)
+
+    class Hesitant:
+        def keep(self, time: str, kept: Kept) -> Bodies:
+            if away:
+                raise away.pop()
+            return bodies.keep(time, kept)
+
+        def read(self, ref: str) -> Body | None:
+            return bodies.read(ref)
+
+    recorder = make(bodies=Hesitant())
+    kept = Kept(100)
+    kept.take_request(b"evidence", content_type=b"", content_encoding=b"")
+    assert recorder.submit(record(id="with"), kept)
+    assert recorder.submit(record(id="without"))
+    assert recorder.flush(10)
+    first, second = [parse(data) for data in log.query(RecordFilter())]
+    found = bodies.read(first.bodies.request)
+    assert found is not None
+    assert found.data == b"evidence"
+    assert (first.bodies.response, second.bodies) == ("", Bodies())
+    assert not away

@@ -11,8 +11,11 @@ import pytest
 
 from contract.identity_store import Changes, IdentityStoreContract, because, token
 from llmcp.core import virtual_keys
-from llmcp.errors import UsageError
+from llmcp.core.credentials import CredentialEntry
+from llmcp.core.identity import Org
+from llmcp.errors import ConflictError, UsageError
 from llmcp.stores import open_identities
+from llmcp.stores.sqlite_credentials import SqliteCredentials
 from llmcp.stores.sqlite_identities import SqliteIdentities
 
 
@@ -67,3 +70,15 @@ def test_the_store_is_opened_by_its_uri(tmp_path: Path) -> None:
     assert (tmp_path / "llmcp.db").exists()
     with pytest.raises(UsageError, match="is not supported"):
         open_identities("postgresql://x", tmp_path)
+
+
+def test_an_org_with_credentials_of_its_own_stays(store: SqliteIdentities, path: Path) -> None:
+    """Whoever took its name later would be served with them."""
+    store.add_org(Org(name="a"), because())
+    credentials = SqliteCredentials(path)
+    credentials.put(CredentialEntry(id="k1", provider="openai", org="a"), because())
+    with pytest.raises(ConflictError, match="org `a` is not removed"):
+        store.remove_org("a", because())
+    credentials.remove("k1", because())
+    store.remove_org("a", because())
+    assert store.orgs("a") == ()
