@@ -160,6 +160,7 @@ def tail(
 @app.command()
 def show(
     decision_id: Annotated[str, typer.Argument(help="The id in `x-llmcp-decision-id`.")],
+    bodies: Annotated[bool, typer.Option("--bodies", help="Show the bodies that a rule kept; leaves a control record.")] = False,
     as_json: JsonFlag = False,
     output: OutputOption = None,
 ) -> None:
@@ -172,6 +173,11 @@ def show(
 
     with wiring.store() as log:
         record = audit.show(log, decision_id)
+    if bodies:
+        from llmcp.wiring.bodies import kept_bodies
+
+        home = wiring.home()
+        record = {**record, "kept": kept_bodies(home, wiring.load_settings(home), record)}
     emit_document(record, chosen(output, as_json), json.dumps(record, indent=2, ensure_ascii=False))
 
 

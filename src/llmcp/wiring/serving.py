@@ -42,6 +42,7 @@ from llmcp.stores import keeper, open_audit_log
 from llmcp.telemetry.log import configure
 from llmcp.telemetry.metrics import Registry
 from llmcp.wiring.access import watch_access
+from llmcp.wiring.bodies import keeper_of_bodies
 from llmcp.wiring.changes import daemon_change
 from llmcp.wiring.jwt import start as start_issuer
 from llmcp.wiring.last_good import LastGood
@@ -180,7 +181,7 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:  # noqa: P
     lost_records = LostRecords(keeper(settings.store, home.data), home, new_change=daemon_change)
     recorder = Recorder(
         records, time.monotonic, capacity=settings.record.queue, when_full=settings.record.when_full,
-        report_lost=lost_records.report,
+        report_lost=lost_records.report, bodies=keeper_of_bodies(home, settings),
     )  # fmt: skip
     registry = Registry()
     ledger = LedgerPart(open_book(home, settings), lambda: loader.settings.retention, registry)
