@@ -54,6 +54,21 @@ def test_a_daemon_signs_by_itself_and_at_its_end_and_brings_it_outside(make_daem
     assert anchor.read_text().count("example.com/e2e/decision") >= 2
 
 
+def test_a_killed_daemon_leaves_a_log_that_verifies_and_the_next_one_signs_the_rest(make_daemon):
+    """Whatever was committed has its leaf; checkpoints go on from the last one."""
+    daemon = make_daemon(settings=SETTINGS)
+    for _ in range(3):
+        ask(daemon, 5)
+        daemon.kill()
+        told = json.loads(daemon.cli("audit", "verify", "--json").stdout)
+        assert (told["ok"], told["streams"][0]["records"]) == (True, told["streams"][0]["size"])
+        daemon.start()
+    ask(daemon, 1)
+    daemon.stop()
+    told = json.loads(daemon.cli("audit", "verify", "--json").stdout)
+    assert (told["ok"], told["streams"][0]["signed"]) == (True, told["streams"][0]["records"])
+
+
 def test_proofs_and_pruning_beside_a_running_daemon(make_daemon, tmp_path):
     """A record is proved and checked elsewhere; what is old goes while records come in; the log still verifies."""
     daemon = make_daemon(settings=SETTINGS)

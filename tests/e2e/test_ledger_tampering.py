@@ -205,6 +205,11 @@ CASES = [
     Case("the last tile is made longer", _tile(2, lambda hashes: hashes + b"\7" * 32), Kind.RECORD_MISSING, "decision, record 701"),
     Case("a tile gets half a hash more", _tile(2, lambda hashes: hashes + b"\7" * 16), Kind.TILE_ALTERED, "tile 0/2"),
     Case("a tile is invented", _run("INSERT INTO tiles VALUES ('decision', 2, 0, x'00')"), Kind.TILE_UNEXPECTED, "tile 2/0"),
+    Case("a tile gets a number that is none", _run("INSERT INTO tiles VALUES ('decision', 0, 'zzz', x'00')"), Kind.TILE_UNEXPECTED, "tile 0/0"),
+    Case("a checkpoint's size becomes a word", _run("UPDATE checkpoints SET size = 'all' WHERE size = 650"), Kind.CHECKPOINT_ALTERED, "decision"),
+    Case("what a checkpoint grew out of becomes a word", _run("UPDATE checkpoints SET previous = 'x' WHERE size = 650"), Kind.CHECKPOINT_CHAIN, "decision, checkpoint 650"),
+    Case("the facet of a record becomes a word", _run("UPDATE records SET facet = 'x' WHERE seq = 7"), Kind.COLUMN_ALTERED, "decision, record 7"),
+    Case("a checkpoint's note becomes bytes that are no text", _run("UPDATE checkpoints SET note = x'ff00' WHERE size = 650"), Kind.CHECKPOINT_SIGNATURE, "decision, checkpoint 650"),
     Case("a hash of level 1 is changed", _tile(0, _flip(33), level=1), Kind.TILE_ALTERED, "decision, records 257 to 512, tile 1/0"),
     Case("the tile of level 1 is deleted", _run("DELETE FROM tiles WHERE stream = 'decision' AND level = 1"), Kind.TILE_MISSING, "tile 1/0"),
     Case("a checkpoint is deleted", _run("DELETE FROM checkpoints WHERE stream = 'decision' AND size = 400"), Kind.CHECKPOINT_CHAIN, "decision, checkpoint 650"),
@@ -258,6 +263,13 @@ def test_tampering_is_found_and_named(log, case):
     found = tampered(log, case.tamper)
     named = [(damage.kind, damage.place) for damage in found]
     assert any(kind is case.kind and case.place in place for kind, place in named), named
+
+
+def test_a_forged_tile_does_not_stop_the_writer(log):
+    """Records go on into rows and leaves."""
+    tampered(log, _run("INSERT INTO tiles VALUES ('decision', 0, 'zzz', x'00')"))
+    log.grow(5)
+    assert [report.records for report in log.verify()[1]] == [8, 705]
 
 
 def test_one_changed_byte_is_named_alone(log):

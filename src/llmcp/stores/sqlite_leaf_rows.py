@@ -120,9 +120,11 @@ class decision_rows:  # noqa: N801 - called like the function beside it
         differs = " OR ".join(f"coalesce(s.{name}, 0) <> coalesce(u.{name}, 0)" for name in COUNTED)
         above = " OR ".join(f"coalesce(s.{name}, 0) > coalesce(u.{name}, 0)" for name in COUNTED)
         wanted = ", ".join(f"coalesce(s.{name}, 0), coalesce(u.{name}, 0)" for name in COUNTED)
-        sql = f"""SELECT coalesce(u.hour, s.hour) AS at, coalesce(u.facet, s.facet), coalesce(s.first, 0), coalesce(s.last, 0), {wanted}
-            FROM usage AS u FULL JOIN sums AS s ON u.hour = s.hour AND u.facet = s.facet
-            WHERE {above} OR coalesce(u.hour, s.hour) > ? AND ({differs}) ORDER BY 1, 2"""  # noqa: S608 - names of columns
+        pairs_of = "usage AS u LEFT JOIN sums AS s ON u.hour = s.hour AND u.facet = s.facet"
+        alone = "sums AS s LEFT JOIN usage AS u ON u.hour = s.hour AND u.facet = s.facet WHERE u.hour IS NULL"
+        sql = f"""SELECT u.hour, u.facet, coalesce(s.first, 0), coalesce(s.last, 0), {wanted} FROM {pairs_of}
+            WHERE {above} OR u.hour > ? AND ({differs})
+            UNION ALL SELECT s.hour, s.facet, s.first, s.last, {wanted} FROM {alone} ORDER BY 1, 2"""  # noqa: S608 - names of columns
         for hour, facet, first, last, *values in self._connection.execute(sql, (_hour(pruned.time) if pruned else -1,)):
             pairs = zip(COUNTED, values[::2], values[1::2], strict=True)
             words = ", ".join(f"{name} {there} for {said}" for name, said, there in pairs if said != there)

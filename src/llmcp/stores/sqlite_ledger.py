@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.ledger import Damage, LeafRow
 
-_CHECKPOINT: Final = (
-    "SELECT stream, size, CAST(root AS BLOB), time, note, previous, CAST(proof AS BLOB) FROM checkpoints WHERE stream = ?"
-)
+_CHECKPOINT: Final = "SELECT stream, CAST(size AS INTEGER), CAST(root AS BLOB), time, note, CAST(previous AS INTEGER), CAST(proof AS BLOB) FROM checkpoints WHERE stream = ?"
 TABLES: Final = {"decision": "records", "control": "control_records"}
 
 
@@ -57,7 +55,7 @@ class SqliteLedger:
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint. Raises: ConflictError where another one than `previous` is the last meanwhile."""
         with self._writing() as connection:
-            sql = "SELECT coalesce(max(size), 0) FROM checkpoints WHERE stream = ?"
+            sql = "SELECT coalesce(max(CAST(size AS INTEGER)), 0) FROM checkpoints WHERE stream = ?"
             (last,) = connection.execute(sql, (checkpoint.stream,)).fetchone()
             if last != checkpoint.previous:
                 raise ConflictError(
@@ -142,7 +140,7 @@ class SqliteLedgerView:
 
     def tiles(self) -> Iterator[tuple[int, int, int]]:
         """Yield level, number and length in bytes of every tile, lower levels first."""
-        sql = "SELECT level, number, length(CAST(hashes AS BLOB)) FROM tiles WHERE stream = ? ORDER BY level, number"
+        sql = "SELECT CAST(level AS INTEGER), CAST(number AS INTEGER), length(CAST(hashes AS BLOB)) FROM tiles WHERE stream = ? ORDER BY level, number"
         yield from self._connection.execute(sql, (self.stream,))
 
     def checkpoints(self, after: int = -1) -> Iterator[Checkpoint]:
@@ -157,7 +155,7 @@ class SqliteLedgerView:
 
     def pruned(self) -> Pruned | None:
         """Return what was taken away, None where nothing was."""
-        sql = "SELECT size, CAST(frontier AS BLOB), time FROM pruned WHERE stream = ?"
+        sql = "SELECT CAST(size AS INTEGER), CAST(frontier AS BLOB), time FROM pruned WHERE stream = ?"
         row = self._connection.execute(sql, (self.stream,)).fetchone()
         return Pruned(int(row[0]), bytes(row[1]), str(row[2])) if row else None
 

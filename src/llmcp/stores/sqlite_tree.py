@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-_LAST: Final = "SELECT number, CAST(hashes AS BLOB) FROM tiles WHERE stream = ? AND level = ? ORDER BY number DESC LIMIT 1"
+# The bound keeps out what is no number: SQLite sorts texts behind all of them, and a forged row must not stop the writer.
+_LAST: Final = """SELECT number, CAST(hashes AS BLOB) FROM tiles WHERE stream = ? AND level = ? AND number < 9223372036854775807
+   ORDER BY number DESC LIMIT 1"""
 _PUT: Final = "INSERT OR REPLACE INTO tiles (stream, level, number, hashes) VALUES (?, ?, ?, ?)"
 
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmcp.control import ledger as use_cases
-from llmcp.control import ledger_anchors, ledger_prune, ledger_verify
+from llmcp.control import ledger_anchors, ledger_prune
 from llmcp.control.ledger import Notary, known_keys
-from llmcp.control.ledger_chain import Trust
 from llmcp.core import signed_note
 from llmcp.core.ledger import STREAMS, Damage, DamageList, Kind, read_inclusion_proof
 from llmcp.core.records import timestamp
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from llmcp.config.home import Home
+    from llmcp.control.ledger_verify import StreamReport
     from llmcp.core.ledger import InclusionProof
     from llmcp.core.settings import Settings
     from llmcp.ports.ledger import Anchor, Ledger
@@ -137,7 +137,7 @@ def scribe(actor: str = "") -> ledger_prune.Scribe:
 class Verification:
     """What `audit verify` found. `count` also counts damages that are not listed one by one."""
 
-    streams: tuple[ledger_verify.StreamReport, ...]
+    streams: tuple[StreamReport, ...]
     anchors: tuple[tuple[str, int], ...]
     keys: tuple[str, ...]
     damages: tuple[Damage, ...]
@@ -167,13 +167,15 @@ def verify_all(
     note: Callable[[str], None] = lambda _text: None,
 ) -> Verification:
     """Check the streams (or the one), and hold them against the anchors."""
+    from llmcp.control.ledger_chain import Trust
+    from llmcp.control.ledger_verify import verify_stream
     from llmcp.stores.ledger_key import verify
 
     damages, reports = DamageList(), []
     trust = Trust(_trusted(book, keys, damages, note), verify, book.ledger.value(ORIGIN))
     for name in (stream,) if stream else STREAMS:
         with book.ledger.view(name) as view:
-            reports.append(ledger_verify.verify_stream(view, trust, damages, progress))
+            reports.append(verify_stream(view, trust, damages, progress))
     compared = tuple(
         (anchor.name, ledger_anchors.verify_anchor(book.ledger, anchor, trust, damages)) for anchor in book.anchors(anchors)
     )

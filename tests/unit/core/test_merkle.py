@@ -132,6 +132,16 @@ def test_consistency_holds_for_what_only_grew(size, data):
     assert not merkle.verify_consistency(size + 1, size, proof, *roots)
 
 
+def test_a_proof_that_is_too_long_is_refused_even_where_its_hashes_add_up():
+    """Whoever makes a root to fit a longer proof proves nothing about a tree of that size."""
+    leaf, extra = merkle.leaf_hash(b"a"), merkle.leaf_hash(b"b")
+    assert not merkle.verify_inclusion(leaf, 0, 1, [extra], merkle.node_hash(extra, leaf))
+    assert not merkle.verify_inclusion(leaf, 0, 1, [extra], merkle.node_hash(leaf, extra))
+    node = merkle.node_hash
+    old, new = node(extra, node(extra, leaf)), node(extra, node(extra, node(leaf, extra)))
+    assert not merkle.verify_consistency(3, 4, [leaf, extra, extra, extra], old, new)
+
+
 def test_what_cannot_be_proved_is_refused():
     """A leaf outside of the tree and a tree that shrank have no proofs."""
     with pytest.raises(ValueError, match="not in a tree"):
