@@ -20,6 +20,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmcp import __version__
@@ -195,7 +196,8 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
         if plane is None:
             plane, closed = loader.closed_plane, "there is no valid revision of the policies (`llmcp status` says why)"
         return Exchange(
-            plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle, closed=closed, access=access
+            plane, decision_id=decision_id(), client_ip=client_ip, clock=clock, emit=settler.settle, closed=closed, access=access,
+            fresh=partial(_now_in_force, changes),
         )  # fmt: skip
 
     pool = UpstreamPool(tls=default_tls_context(), header_bytes=settings.limits.header_bytes)
@@ -265,6 +267,10 @@ async def _run(home: Home, settings: Settings, asked: Asked) -> None:
     changes.stop()
     issuer.stop()
     pool.close()
+
+
+def _now_in_force(changes: Changes[Access]) -> Access:
+    return changes.value or NOBODY
 
 
 def _store_problems(store: str, changes: Changes[Access], recorder: Recorder) -> list[Problem]:
