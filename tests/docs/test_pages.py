@@ -125,7 +125,7 @@ def test_the_conformance_page_adds_up() -> None:
 def test_no_meaning_is_blank() -> None:
     """A row without a sentence would say nothing."""
     meanings = script("meanings")
-    for said in (meanings.RECORD, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS):
+    for said in (meanings.RECORD, meanings.CONTROL, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS, meanings.DAMAGES):
         assert all(text.strip() for text in said.values())
 
 
