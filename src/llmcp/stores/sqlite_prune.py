@@ -3,7 +3,7 @@
 Rules:
 1. Only a prefix of the decision stream goes; its leaves stay behind as tiles that other leaves need, and as the frontier.
 2. One transaction takes rows and tiles away, says so in `pruned`, and adds the control record that tells it.
-3. Usage, facets and persons stay. The change number grows, so that other writers forget what they remember.
+3. Usage, facets and persons stay; where rows and agents' sessions lay does not. The change number grows, so that other writers forget what they remember.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from llmcp.core.ledger import BrokenTreeError, DamagedLedgerError, Pruned
 from llmcp.core.merkle import HASH_BYTES, TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, frontier, full_root, leaf_hash
 from llmcp.stores.sqlite_change import append_control
+from llmcp.stores.sqlite_spans import forget_spans
 from llmcp.stores.sqlite_tree import TileReader, tree_size
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def forget_rows(connection: sqlite3.Connection, stream: str, size: int, record: 
         "SELECT max(coalesce(max(time), ''), ?) FROM records WHERE seq <= ?", (before, size)
     ).fetchone()
     gone = connection.execute("DELETE FROM records WHERE seq <= ?", (size,)).rowcount
+    forget_spans(connection, size)
     connection.execute(
         "INSERT OR REPLACE INTO pruned (stream, size, frontier, time) VALUES (?, ?, ?, ?)", (stream, size, joined, newest)
     )

@@ -161,7 +161,7 @@ def serve(  # noqa: PLR0913 - what the command line takes
     log_to_file: bool = False,
 ) -> int:
     """Run the daemon until it is told to stop (or start one and return, with `detach`); return the exit code."""
-    from llmcp.wiring.serving import Asked
+    from llmcp.wiring.asked import Asked
 
     asked = Asked(host, port, admin_port, tuple(policies), insecure, log_to_file)
     if detach:

@@ -43,8 +43,8 @@ def kept_bodies(home: Home, settings: Settings, record: dict[str, Any]) -> dict[
     from llmcp.control.bodies import readable_bodies
     from llmcp.stores.sqlite_bodies import KEY_NAME, SqliteBodies
     from llmcp.stores.sqlite_change import change as transaction
+    from llmcp.wiring.changes import change
     from llmcp.wiring.credentials import open_secrets
-    from llmcp.wiring.identities import change
 
     secrets: SecretStore = open_secrets(home, settings)
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmcp.config.home import Home
-    from llmcp.control.change import Change
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import IdentityStore, SecretStore
 
@@ -36,25 +35,6 @@ def secrets(of: Home | None = None, settings: Settings | None = None) -> SecretS
 
     the_home = of or wiring.home()
     return open_secrets(the_home, settings or wiring.load_settings(the_home))
-
-
-def change() -> Change:
-    """Return the circumstances of a change that begins now."""
-    from llmcp import wiring
-    from llmcp.control.change import Change
-
-    now = wiring.now()
-    return Change(f"local:{operator()}", now, f"c_{int(now.timestamp() * 1000):012x}{random_bytes(10).hex()}")
-
-
-def operator() -> str:
-    """Return the name of the operating system's user, or the number where there is no name (a container)."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def random_bytes(size: int) -> bytes:

@@ -14,7 +14,8 @@ from llmcp.engine.access import Caller, Rejected
 from llmcp.engine.credentials import Claim
 from llmcp.errors import UsageError
 from llmcp.wiring.access import AccessLoader, CurrentIssuer
-from llmcp.wiring.identities import change, identities, pepper_for_new, random_bytes
+from llmcp.wiring.changes import change
+from llmcp.wiring.identities import identities, pepper_for_new, random_bytes
 from llmcp.wiring.serving import check_exposure
 
 if TYPE_CHECKING:
