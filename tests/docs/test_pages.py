@@ -13,7 +13,9 @@ import typer
 
 from docs.support import PAGES, ROOT, fenced, prose, script
 from llmcp.cli.app import NOT_BUILT, app
+from llmcp.config.settings import validate_text
 from llmcp.core import records
+from llmcp.core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,10 +124,19 @@ def test_the_conformance_page_adds_up() -> None:
     assert f"({more} exchanges)" in page
 
 
+def test_settings_that_a_page_shows_are_taken() -> None:
+    """Every YAML block that is no policy is read as the daemon reads `llmcp.yaml`."""
+    blocks = [(page.name, text) for page in PAGES for text in fenced(page, "yaml") if "apiVersion" not in text]
+    shown = [(name, text) for name, text in blocks if text.partition(":")[0] in Settings.model_fields]
+    assert {name for name, _ in shown} >= {"identities.md", "ledger.md", "adding-a-provider.md"}
+    for name, text in shown:
+        assert validate_text(text, name) != Settings(), name
+
+
 def test_no_meaning_is_blank() -> None:
     """A row without a sentence would say nothing."""
     meanings = script("meanings")
-    for said in (meanings.RECORD, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS):
+    for said in (meanings.RECORD, meanings.CONTROL, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS, meanings.DAMAGES):
         assert all(text.strip() for text in said.values())
 
 
