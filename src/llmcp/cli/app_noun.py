@@ -50,7 +50,7 @@ def list_(
     from llmcp.control import apps
     from llmcp.wiring import identities as wired
 
-    rows = [apps.app_document(item) for item in apps.list_apps(wired.identities(), org)]
+    rows = [apps.app_document(item) for item in apps.list_apps(wired.known_identities(), org)]
     if not emit_rows(rows, chosen(output, as_json, Output.TABLE), ("org", "name", "title", "enabled", "created")):
         say("there are no apps")
 
@@ -64,7 +64,7 @@ def show(name: Name, org: Org = "default", as_json: JsonFlag = False, output: Ou
     from llmcp.control import apps
     from llmcp.wiring import identities as wired
 
-    store = wired.identities()
+    store = wired.known_identities()
     found = apps.find_app(store, org, name)
     document = apps.app_document(found) | {"tokens": sum(token.app == name for token in store.tokens(org))}
     emit_document(document, chosen(output, as_json), facts.lines(document))
@@ -103,6 +103,6 @@ def remove(name: Name, org: Org = "default", as_json: JsonFlag = False) -> None:
     from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    found = apps.remove_app(wired.identities(), changes.change(), org, name)
+    found = apps.remove_app(wired.known_identities(), changes.change(), org, name)
     emit_document(apps.app_document(found), chosen(None, as_json), "")
     say(f"app `{name}` of `{org}` removed; its records stay. Undo with `llmcp app create {name} --org {org}`")

@@ -146,7 +146,7 @@ def tail(
         outcome=outcome, rule=rule, kind=kind, session=session, labels=tuple(label or ()), text=text,
     )  # fmt: skip
     wanted = audit.resolve_filter(spoken, wiring.now())
-    with wiring.store() as log:
+    with wiring.store(wait=follow) as log:
         if not follow:
             _print(log.query(wanted) if lines else (), form)
             return

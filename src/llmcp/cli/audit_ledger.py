@@ -75,7 +75,7 @@ def checkpoint(
     """
     from llmcp.wiring import ledger
 
-    book = _book()
+    book = _book(make=not listed)
     if listed:
         rows = ledger.checkpoints(book)
         emit_rows(rows, chosen(output, as_json, Output.TABLE), ("stream", "size", "time", "root"))
@@ -214,12 +214,12 @@ def prune(
     say("a backup made before still has them (`llmcp store restore`); `llmcp audit verify` checks what is left")
 
 
-def _book() -> Book:
+def _book(*, make: bool = False) -> Book:
     from llmcp import wiring
     from llmcp.wiring import ledger
 
     home = wiring.home()
-    return ledger.open_book(home, wiring.load_settings(home))
+    return ledger.open_book(home, wiring.load_settings(home), make=make)
 
 
 def _stream(name: str, *, empty: bool = False) -> str:

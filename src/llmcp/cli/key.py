@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmcp.cli.render import JsonFlag, Output, OutputOption, chosen, emit_document, emit_rows, say
-from llmcp.errors import UsageError
+from llmcp.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from llmcp.core.credentials import CredentialEntry
@@ -84,7 +84,7 @@ def list_(
     from llmcp.wiring import credentials as wired
 
     home = wiring.home()
-    keys = wired.open_keys(home, wiring.load_settings(home), say)
+    keys = wired.known_keys(home, wiring.load_settings(home), say)
     rows = [credentials.key_document(entry) for entry in credentials.find_keys(keys, provider)]
     if not emit_rows(rows, chosen(output, as_json, Output.TABLE), _COLUMNS) and not as_json:
         say("no credential is set; `llmcp key set PROVIDER` adds one")
@@ -102,7 +102,7 @@ def rotate(
     """Put a new secret in the place of a credential's old one; or, with `--master`, a new master key in the place of the old one.
 
     `--master` opens everything again from the new file, and compares, before the old key goes. Where `LLMCP_MASTER_KEY` is set,
-    the new one is taken from `--stdin` or `--from-env`. Exit 3 when there is no such credential.
+    the new one is taken from `--stdin` or `--from-env`. Exit 3 when there is no such credential or master key.
     Example: llmcp key rotate openai --stdin < new-key.txt
     """
     from llmcp import wiring
@@ -116,7 +116,6 @@ def rotate(
         if which:
             raise UsageError("`--master` is about all secrets", fix="leave the credential out")
         new = _secret("New master key", stdin=stdin, from_env=from_env) if stdin or from_env else ""
-        home.create()
         count = wired.rotate_master(home, settings, new.strip(), changes.change(), say)
         emit_document({"entries": count}, chosen(None, as_json), "")
         say(
@@ -130,7 +129,7 @@ def rotate(
         return
     if not which:
         raise UsageError("say which credential, or `--master`", fix="`llmcp key list` names them")
-    keys = wired.open_keys(home, settings, say)
+    keys = wired.known_keys(home, settings, say)
     entry = credentials.find_key(keys, which)
     secret = _secret(f"New key for {entry.provider}", stdin=stdin, from_env=from_env) if entry.source == "stored" else ""
     entry = credentials.rotate_key(keys, entry, secret, changes.change(), force=force)
@@ -151,7 +150,7 @@ def remove(which: Which, as_json: JsonFlag = False) -> None:
     from llmcp.wiring import credentials as wired
 
     home = wiring.home()
-    keys = wired.open_keys(home, wiring.load_settings(home), say)
+    keys = wired.known_keys(home, wiring.load_settings(home), say)
     entry = credentials.find_key(keys, which)
     credentials.remove_key(keys, entry, changes.change())
     _emit(entry, as_json=as_json)
@@ -176,16 +175,17 @@ def test(
 
     home = wiring.home()
     settings = wiring.load_settings(home)
-    keys = wired.open_keys(home, settings, say)
-    rows = list(wired.check_keys(settings, keys, credentials.find_keys(keys, which), wiring.now(), timeout_s=timeout))
+    keys = wired.known_keys(home, settings, say)
+    found = credentials.find_keys(keys, which)
+    if not found:
+        raise NotFoundError("no credential is set", fix="`llmcp key set PROVIDER` adds one", code="no-such-credential")
+    rows = list(wired.check_keys(settings, keys, found, wiring.now(), timeout_s=timeout))
     form = chosen(output, as_json)
     if form is Output.TEXT:
         for row in rows:
             print(_line(row))
     else:
         emit_rows(rows, form, _CHECKED)
-    if not rows:
-        say("no credential is set; `llmcp key set PROVIDER` adds one")
     if not all(row["usable"] for row in rows):
         raise typer.Exit(1)
 

@@ -44,7 +44,7 @@ def list_(as_json: JsonFlag = False, output: OutputOption = None) -> None:
     from llmcp.control import orgs
     from llmcp.wiring import identities as wired
 
-    rows = [orgs.org_document(org) for org in wired.identities().orgs()]
+    rows = [orgs.org_document(org) for org in wired.known_identities().orgs()]
     emit_rows(rows, chosen(output, as_json, Output.TABLE), ("name", "title", "time_zone", "enabled", "created"))
 
 
@@ -57,7 +57,7 @@ def show(name: Name, as_json: JsonFlag = False, output: OutputOption = None) -> 
     from llmcp.control import orgs
     from llmcp.wiring import identities as wired
 
-    store = wired.identities()
+    store = wired.known_identities()
     document = orgs.org_document(orgs.find_org(store, name)) | {
         "apps": [app.name for app in store.apps(name)],
         "tokens": len(store.tokens(name)),
@@ -100,7 +100,7 @@ def remove(name: Name, as_json: JsonFlag = False) -> None:
     from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    org = orgs.remove_org(wired.identities(), changes.change(), name)
+    org = orgs.remove_org(wired.known_identities(), changes.change(), name)
     emit_document(orgs.org_document(org), chosen(None, as_json), "")
     zone = f" --time-zone {org.time_zone}" if org.time_zone != "UTC" else ""
     say(

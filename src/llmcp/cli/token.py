@@ -81,7 +81,7 @@ def list_(
 
     if state not in {None, *_STATES}:
         raise UsageError(f"there is no state `{state}`", fix=f"give one of {', '.join(_STATES)}")
-    rows = tokens.list_tokens(wired.identities(), timestamp(wiring.now()), org=org, app=app_name, user=user, state=state)
+    rows = tokens.list_tokens(wired.known_identities(), timestamp(wiring.now()), org=org, app=app_name, user=user, state=state)
     form = chosen(output, as_json, Output.TABLE)
     if form not in {Output.JSON, Output.JSONL}:
         rows = [row | {"labels": [f"{key}={value}" for key, value in row["labels"].items()]} for row in rows]
@@ -100,7 +100,7 @@ def show(spelt: Spelt, as_json: JsonFlag = False, output: OutputOption = None) -
     from llmcp.core.records import timestamp
     from llmcp.wiring import identities as wired
 
-    document = tokens.show_token(wired.identities(), spelt, timestamp(wiring.now()))
+    document = tokens.show_token(wired.known_identities(), spelt, timestamp(wiring.now()))
     emit_document(document, chosen(output, as_json), facts.lines(document))
 
 
@@ -115,7 +115,7 @@ def revoke(spelt: Spelt, as_json: JsonFlag = False) -> None:
     from llmcp.wiring import identities as wired
 
     change = changes.change()
-    token, done = tokens.revoke_token(wired.identities(), change, spelt)
+    token, done = tokens.revoke_token(wired.known_identities(), change, spelt)
     emit_document(tokens.token_document(token, tokens.state_of(token, change.time)), chosen(None, as_json), "")
     if done:
         say(f"token `{token.id}` revoked; this cannot be undone, make a new one with `llmcp token create`")
@@ -141,7 +141,7 @@ def rotate(
     from llmcp.wiring import identities as wired
 
     change = changes.change()
-    store = wired.identities()
+    store = wired.known_identities()
     old, issued = tokens.rotate_token(
         store,
         change,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from llmcp.core import merkle, signed_note
 from llmcp.core.ledger import BrokenTreeError, Checkpoint, DamagedLedgerError, InclusionProof
 from llmcp.core.signed_note import CheckpointText, NoteError, VerifierKey
-from llmcp.errors import NegativeResultError, NotFoundError, UsageError
+from llmcp.errors import NegativeResultError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,10 +182,10 @@ def known_keys(text: str) -> tuple[VerifierKey, ...]:
 
 
 def trusted_keys(kept: str, given: Sequence[str]) -> tuple[VerifierKey, ...]:
-    """Return the keys to check with: those that were given, else those that are kept. Raises: UsageError where there is none."""
+    """Return the keys to check with: those that were given, else those that are kept. Raises: NotFoundError where there is none."""
     keys = tuple(signed_note.parse_vkey(text) for text in given) or known_keys(kept)
     if not keys:
-        raise UsageError("this store has no signing key yet", fix="`llmcp audit checkpoint` makes one", code="no-key")
+        raise NotFoundError("this store has no signing key yet", fix="`llmcp audit checkpoint` makes one", code="no-key")
     return keys
 
 

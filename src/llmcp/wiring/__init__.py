@@ -68,15 +68,21 @@ def policy_program(loaded: LoadResult) -> PolicyProgram:
 
 
 @contextmanager
-def store(of: Home | None = None) -> Iterator[Any]:
-    """Open the audit log of a home. Raises: UnreachableError where it cannot be opened."""
+def store(of: Home | None = None, *, wait: bool = False) -> Iterator[Any]:
+    """Open the audit log of a home; where there is none yet an empty one, or with `wait` the one that comes.
+
+    Raises: UnreachableError where it cannot be opened.
+    """
     from llmcp.stores import open_audit_log
+    from llmcp.wiring.absent import place_to_read, wait_for_store
     from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or home()
     settings = load_settings(the_home)
+    if wait:
+        wait_for_store(the_home, settings, sleep)
     refuse_upgrade_in_use(the_home, settings)
-    log = open_audit_log(settings.store, the_home.data)
+    log = open_audit_log(*place_to_read(the_home, settings))
     try:
         yield log
     finally:
@@ -84,14 +90,15 @@ def store(of: Home | None = None) -> Iterator[Any]:
 
 
 def usage_log(of: Home | None = None) -> UsageLog:
-    """Open the usage rollups of a home. Raises: UnreachableError where the store cannot be opened."""
+    """Open the usage rollups of a home, of an empty store where it has none. Raises: UnreachableError where it cannot be opened."""
     from llmcp.stores import open_usage_log
+    from llmcp.wiring.absent import place_to_read
     from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or home()
     settings = load_settings(the_home)
     refuse_upgrade_in_use(the_home, settings)
-    return open_usage_log(settings.store, the_home.data)
+    return open_usage_log(*place_to_read(the_home, settings))
 
 
 def now() -> datetime:

@@ -63,14 +63,25 @@ def sources(settings: CredentialSettings) -> dict[str, Source]:
 
 
 def open_keys(home: Home, settings: Settings, notice: Callable[[str], None]) -> Keys:
-    """Return what the `key` verbs work with. The home is made, the store created or migrated."""
+    """Return what the `key` verbs add credentials with. The home is made, the store created or migrated."""
+    home.create()
+    return _keys_in(store_path(home, settings), home, settings, notice)
+
+
+def known_keys(home: Home, settings: Settings, notice: Callable[[str], None]) -> Keys:
+    """Return what the `key` verbs work with that need a credential to be there; a home without a store has none."""
+    from llmcp.wiring.absent import path_to_read
+
+    return _keys_in(path_to_read(home, settings), home, settings, notice)
+
+
+def _keys_in(path: Path, home: Home, settings: Settings, notice: Callable[[str], None]) -> Keys:
     from llmcp.control.credentials import Keys
     from llmcp.stores.sqlite_credentials import SqliteCredentials
     from llmcp.wiring.keeping import refuse_upgrade_in_use
 
-    home.create()
     refuse_upgrade_in_use(home, settings)
-    return Keys(SqliteCredentials(store_path(home, settings)), open_secrets(home, settings, notice), catalog_of(settings))
+    return Keys(SqliteCredentials(path), open_secrets(home, settings, notice), catalog_of(settings))
 
 
 def store_path(home: Home, settings: Settings) -> Path:
@@ -119,9 +130,9 @@ def variable(name: str) -> str | None:
 def rotate_master(home: Home, settings: Settings, new: str, change: Change, notice: Callable[[str], None]) -> int:
     """Seal the encrypted file anew under the key `new`, or a fresh one with ''; return the number of secrets.
 
-    Raises: UsageError where the secrets are not in the file, and what the file raises.
+    Raises: NotFoundError where the secrets are not in the file, and what the file raises.
     """
-    from llmcp.errors import UsageError
+    from llmcp.errors import NotFoundError
     from llmcp.stores.secret_file import FileSecretStore
     from llmcp.stores.sqlite_change import change as changed
     from llmcp.stores.sqlite_file import prepare
@@ -130,9 +141,10 @@ def rotate_master(home: Home, settings: Settings, new: str, change: Change, noti
     kept = open_secrets(home, settings, notice).settled()
     if not isinstance(kept, FileSecretStore):
         where = "the OS keychain, which guards them with the login" if kept is not None else "nowhere yet"
-        raise UsageError(
+        raise NotFoundError(
             "there is no master key to rotate", why=f"the secrets are {where}", fix="nothing to do", code="no-master-key"
         )
+    home.create()
     path = store_path(home, settings)
     refuse_upgrade_in_use(home, settings)
     prepare(path)

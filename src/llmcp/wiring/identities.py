@@ -15,8 +15,24 @@ if TYPE_CHECKING:
     from llmcp.ports.stores import IdentityStore, SecretStore
 
 
+def known_identities() -> IdentityStore:
+    """Open the orgs, apps and tokens that there are; where the home has no store yet, those of an empty one. Raises: as `identities`."""
+    from llmcp import wiring
+    from llmcp.stores import open_identities
+    from llmcp.wiring.absent import place_to_read
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
+
+    the_home = wiring.home()
+    settings = wiring.load_settings(the_home)
+    refuse_upgrade_in_use(the_home, settings)
+    return open_identities(*place_to_read(the_home, settings))
+
+
 def identities(of: Home | None = None, settings: Settings | None = None) -> IdentityStore:
-    """Open the orgs, apps and tokens of a home. Raises: UnreachableError, ConflictError where the store is not usable."""
+    """Open the orgs, apps and tokens of a home to change them; the store is made where there is none.
+
+    Raises: UnreachableError, ConflictError where the store is not usable.
+    """
     from llmcp import wiring
     from llmcp.stores import open_identities
     from llmcp.wiring.keeping import refuse_upgrade_in_use

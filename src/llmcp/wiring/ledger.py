@@ -67,13 +67,17 @@ class Book:
         return (*kept, *(open_anchor(uri, Path.cwd()) for uri in more))
 
 
-def open_book(home: Home, settings: Settings) -> Book:
-    """Return the ledger of a home. Raises: UnreachableError and what opening a store raises."""
+def open_book(home: Home, settings: Settings, *, make: bool = True) -> Book:
+    """Return the ledger of a home; where there is none, one is made, or without `make` an empty one is read.
+
+    Raises: UnreachableError and what opening a store raises.
+    """
     from llmcp.stores import open_audit_log
+    from llmcp.wiring.absent import place_to_read
     from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     refuse_upgrade_in_use(home, settings)
-    records: Any = open_audit_log(settings.store, home.data)
+    records: Any = open_audit_log(*((settings.store, home.data) if make else place_to_read(home, settings)))
     records.close()
     return Book(home, settings, SqliteLedger(records.path))
 
