@@ -107,6 +107,9 @@ def run(argv: Sequence[str]) -> int:
         return error.exit_code
     except typer.exceptions.TyperException as error:
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and not as_json:  # typer does not export it
+            say(error.format_message())
+            return UsageError.exit_code
         known = context.command_path if context is not None else "llmcp"
         report(UsageError(error.format_message(), fix=f"`{known} --help` shows what it takes"), as_json=as_json)
         return UsageError.exit_code

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from llmcp.cli import facts
-from llmcp.cli.org import say_changed
+from llmcp.cli.org import say_changed, titled
 from llmcp.cli.render import JsonFlag, Output, OutputOption, chosen, emit_document, emit_rows, say
 from llmcp.errors import UsageError
 
@@ -82,7 +82,7 @@ def set_(
 
     Exit 3 when there is none. Example: llmcp app set notebook --org research --disable
     """
-    from llmcp.control import apps, orgs
+    from llmcp.control import apps
     from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
@@ -90,7 +90,7 @@ def set_(
         raise UsageError("nothing to change", fix="give `--title`, `--enable` or `--disable`")
     before, after = apps.set_app(wired.identities(), changes.change(), org, name, title=title, enabled=enabled)
     emit_document(apps.app_document(after), chosen(None, as_json), "")
-    say_changed(f"app `{name}` of `{org}`", orgs.differences(before, after))
+    say_changed(f"app `{name}` of `{org}`", f"llmcp app set {name} --org {org}", before, after)
 
 
 @app.command()
@@ -105,4 +105,4 @@ def remove(name: Name, org: Org = "default", as_json: JsonFlag = False) -> None:
 
     found = apps.remove_app(wired.known_identities(), changes.change(), org, name)
     emit_document(apps.app_document(found), chosen(None, as_json), "")
-    say(f"app `{name}` of `{org}` removed; its records stay. Undo with `llmcp app create {name} --org {org}`")
+    say(f"app `{name}` of `{org}` removed; its records stay. Undo with `llmcp app create {name} --org {org}{titled(found)}`")

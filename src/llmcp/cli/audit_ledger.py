@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmcp.cli.render import JsonFlag, Output, OutputOption, chosen, emit_document, emit_rows, say
+from llmcp.cli.render import JsonFlag, Output, OutputOption, chosen, counted, emit_document, emit_rows, say
+from llmcp.errors import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def verify(
     )
     emit_document(report.document(), form, "\n".join(_words(report.document())))
     if report.damages:
-        say(f"damaged: {report.count} findings")
+        say(f"damaged: {counted(report.count, 'finding')}")
         raise typer.Exit(1)
 
 
@@ -69,7 +70,8 @@ def checkpoint(
 ) -> None:
     """Sign the log as it is now, print the newest checkpoint of each stream, and bring it to the anchors.
 
-    Writes checkpoints into the store (and the key into the secret store, the first time). Exit 1 when the log is damaged.
+    Writes checkpoints into the store (and the key into the secret store, the first time). Exit 1 when the log is damaged, 5 when
+    an anchor cannot be reached.
 
     Example: llmcp audit checkpoint --public-key
     """
@@ -77,8 +79,9 @@ def checkpoint(
 
     book = _book(make=not listed)
     if listed:
-        rows = ledger.checkpoints(book)
-        emit_rows(rows, chosen(output, as_json, Output.TABLE), ("stream", "size", "time", "root"))
+        form = chosen(output, as_json, Output.TABLE)
+        if not emit_rows(ledger.checkpoints(book), form, ("stream", "size", "time", "root")):
+            say("there is no checkpoint yet; `llmcp audit checkpoint` makes one")
         return
     if public_key:
         key = ledger.public_key(book)
@@ -86,14 +89,19 @@ def checkpoint(
         return
     signed = ledger.sign_now(book, anchors=anchor or (), new_key=new_key)
     emit_document(signed.notes, chosen(output, as_json), "\n".join(document["note"] for document in signed.notes))
-    say(f"signed: {signed.made} new {'checkpoint' if signed.made == 1 else 'checkpoints'}; nothing else was changed")
-    for problem in signed.problems:
-        say(f"warning: {problem}")
+    say(f"signed: {counted(signed.made, 'new checkpoint')}" + ("; a signature is for good" if signed.made else ""))
+    for name, count in signed.anchored.items():
+        say(f"anchored: {counted(count, 'checkpoint')} brought to {name}")
+    if signed.problems:
+        raise UnreachableError(
+            "; ".join(signed.problems), why="its checkpoints wait in the store", fix="run it again when the place is there",
+            code="anchor-unreachable",
+        )  # fmt: skip
 
 
 def prove(
     decision_id: Annotated[str, typer.Argument(help="The decision; or say `--seq`.")] = "",
-    seq: Annotated[int, typer.Option(min=0, help="The record's number instead of an id.", show_default=False)] = 0,
+    seq: Annotated[int | None, typer.Option(min=1, help="The record's number instead of an id.", show_default=False)] = None,
     stream: Stream = "decision",
     out: Annotated[Path | None, typer.Option(help="Write the proof to this file.")] = None,
 ) -> None:
@@ -106,11 +114,11 @@ def prove(
     from llmcp.errors import UsageError
     from llmcp.wiring import ledger
 
-    if bool(decision_id) == bool(seq):
+    if bool(decision_id) == (seq is not None):
         raise UsageError(
             "name one record", why="by its id or by its number", fix="`llmcp audit prove ID` or `llmcp audit prove --seq N`"
         )
-    text = json.dumps(ledger.prove(_book(), _stream(stream), decision_id, seq).document(), indent=2)
+    text = json.dumps(ledger.prove(_book(), _stream(stream), decision_id, seq or 0).document(), indent=2)
     if out is None:
         print(text)
         return
@@ -202,16 +210,35 @@ def prune(
     document: dict[str, Any] = {"mode": mode, "before": bound, "records": plan.records, "bodies": plan.bodies, "done": False}
     if plan.records:
         document |= {"first": plan.first, "last": plan.last}
-    what = f"{plan.records} records" if mode == "rows" else f"{plan.bodies} bodies"
+    what = counted(plan.records, "record") if mode == "rows" else counted(plan.bodies, "body", "bodies")
     if dry_run or not (plan.records or plan.bodies):
-        emit_document(document, chosen(output, as_json), f"{what} older than {bound} would go")
+        emit_document(document, chosen(output, as_json), f"{what} older than {bound} would go" if dry_run else "")
+        if not dry_run:
+            say(
+                f"no {'record' if mode == 'rows' else 'body'} that a checkpoint covers is older than {bound}; nothing was written"
+            )
         return
-    if not yes and not typer.confirm(f"take away {what} older than {bound}? This cannot be undone", err=True):
-        raise typer.Abort
+    if not yes:
+        _ask(f"take away {what} older than {bound}? This cannot be undone")
     gone = ledger.prune(book, mode, plan, say)
     document |= {"done": True, ("records" if mode == "rows" else "bodies"): gone}
     emit_document(document, chosen(output, as_json), f"{gone} {mode} are gone")
     say("a backup made before still has them (`llmcp store restore`); `llmcp audit verify` checks what is left")
+
+
+def _ask(question: str) -> None:
+    """Let a person agree. Raises: UsageError where there is nobody to ask, Exit where they do not."""
+    import sys
+
+    from llmcp.errors import UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on", why=f"the question is: {question}", fix="say `--yes`, or look with `--dry-run`"
+        )
+    if not typer.confirm(question, err=True):
+        say("nothing was written")
+        raise typer.Exit(1)
 
 
 def _book(*, make: bool = False) -> Book:
@@ -246,9 +273,11 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise NotFoundError(
-            f"cannot read `{path}`", why=type(error).__name__, fix="check the path", code="no-such-file"
-        ) from error
+        raise NotFoundError(f"cannot read `{path}`", why=_reason(error), fix="check the path", code="no-such-file") from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return "it is no text" if isinstance(error, UnicodeDecodeError) else error.strerror or type(error).__name__
 
 
 def _write(path: Path, text: str) -> None:
@@ -278,11 +307,11 @@ def _progress() -> Callable[[int, int], None]:
 
 def _words(document: dict[str, Any]) -> list[str]:
     lines = [
-        f"{report['stream']}: {report['records']} records, {report['checkpoints']} checkpoints, signed up to {report['signed']}"
+        f"{report['stream']}: {counted(report['records'], 'record')}, {counted(report['checkpoints'], 'checkpoint')}, signed up to {report['signed']}"
         + (f", {report['pruned']} pruned" if report["pruned"] else "")
         for report in document["streams"]
     ]
-    lines += [f"{report['name']}: {report['compared']} checkpoints compared" for report in document["anchors"]]
+    lines += [f"{report['name']}: {counted(report['compared'], 'checkpoint')} compared" for report in document["anchors"]]
     lines += [
         f"{damage['kind']}: {damage['place']}: {damage['message']}"
         if damage["place"]

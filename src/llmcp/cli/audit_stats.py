@@ -91,7 +91,7 @@ def _told(found: dict[str, Any]) -> Iterator[str]:
     for title, rows, name in (
         ("outcomes", [{"outcome": key, "requests": count} for key, count in found["outcomes"].items()], "outcome"),
         ("refused by", found["refusals"], "rule"),
-        ("errors", found["error_types"], "error_type"),
+        ("error types", found["error_types"], "error_type"),
         *((f"busiest {name}", rows, name) for name, rows in found["busiest"].items()),
     ):
         if rows:

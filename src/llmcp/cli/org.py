@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmcp.cli import facts
 from llmcp.cli.render import JsonFlag, Output, OutputOption, chosen, emit_document, emit_rows, say
 from llmcp.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmcp.core.identity import App, Org
 
 app = typer.Typer(name="org", help="Manage orgs, the tenants.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -87,7 +90,7 @@ def set_(
         wired.identities(), changes.change(), name, title=title, time_zone=time_zone, enabled=enabled
     )  # fmt: skip
     emit_document(orgs.org_document(after), chosen(None, as_json), "")
-    say_changed(f"org `{name}`", orgs.differences(before, after))
+    say_changed(f"org `{name}`", f"llmcp org set {name}", before, after)
 
 
 @app.command()
@@ -104,13 +107,32 @@ def remove(name: Name, as_json: JsonFlag = False) -> None:
     emit_document(orgs.org_document(org), chosen(None, as_json), "")
     zone = f" --time-zone {org.time_zone}" if org.time_zone != "UTC" else ""
     say(
-        f"org `{name}` removed; its records stay. Undo with `llmcp org create {name}{zone}`: whoever has that name sees those records"
+        f"org `{name}` removed; its records stay. Undo with `llmcp org create {name}{titled(org)}{zone}`: whoever has that name sees those records"
     )
 
 
-def say_changed(what: str, changed: dict[str, str]) -> None:
-    """Tell what a `set` changed, from what, and so how to undo it."""
+def say_changed(what: str, command: str, before: Org | App, after: Org | App) -> None:
+    """Tell what a `set` changed, from what, and the command that undoes it."""
+    import shlex
+
+    from llmcp.control.orgs import differences
+
+    changed = differences(before, after)
     if not changed:
         say(f"{what} is so already; nothing was written")
         return
-    say(f"{what} changed: " + ", ".join(f"{field} {words}" for field, words in changed.items()) + "; undo by setting it back")
+    say(f"{what} changed: " + ", ".join(f"{field} {words}" for field, words in changed.items()))
+    back = [
+        ("--enable" if before.enabled else "--disable")
+        if field == "enabled"
+        else f"--{field.replace('_', '-')} {shlex.quote(getattr(before, field))}"
+        for field in changed
+    ]
+    say(f"undo with `{command} {' '.join(back)}`")
+
+
+def titled(it: Org | App) -> str:
+    """Return the option that gives back a title, where there is one."""
+    import shlex
+
+    return f" --title {shlex.quote(it.title)}" if it.title else ""

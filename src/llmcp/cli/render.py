@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _USD = 1_000_000
+_STAMP_CHARS = len("2026-01-31T12:00:00.000000Z")
 
 
 class Output(StrEnum):
@@ -65,6 +66,11 @@ def emit_document(document: object, output: Output, text: str) -> None:
         print(text)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number and its noun."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def usd(microusd: int) -> str:
     """Return money for a person: cents, or finer where it is less than a dollar."""
     return f"${microusd / 1e6:,.2f}" if microusd >= _USD or not microusd else f"${microusd / 1e6:.6f}"
@@ -80,7 +86,7 @@ def emit_rows(
 ) -> int:
     """Write rows in the chosen form; `columns` are what `csv` and `table` show. Return how many there were.
 
-    In a table, the columns `right` end at the right.
+    In a table, numbers and the columns `right` end at the right, columns that say nothing are left out, and times have seconds.
     """
     if output is Output.JSON:
         return _write_array(rows)
@@ -92,7 +98,7 @@ def emit_rows(
         return count
     if output is Output.CSV:
         return _write_csv(rows, columns, header=header)
-    return _write_table([[_cell(row.get(column, "")) for column in columns] for row in rows], columns, right)
+    return _write_table([[row.get(column, "") for column in columns] for row in rows], columns, right)
 
 
 def emit_lines(documents: Iterable[bytes]) -> int:
@@ -126,17 +132,27 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, hea
     return count
 
 
-def _write_table(cells: list[list[str]], columns: Sequence[str], right: Collection[str]) -> int:
-    if not cells:
+def _write_table(rows: list[list[object]], columns: Sequence[str], right: Collection[str]) -> int:
+    if not rows:
         return 0
-    widths = [max(len(column), *(len(row[index]) for row in cells)) for index, column in enumerate(columns)]
-    for row in ([column.upper() for column in columns], *cells):
-        aligned = (
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        )
-        print("  ".join(aligned).rstrip())
-    return len(cells)
+    shown: list[list[str]] = []
+    for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+        cells = [_cell(_without_fraction(value)) for value in values]
+        if not any(cells):
+            continue
+        numbers = column in right or all(type(value) in {int, float} for value in values)
+        width = max(len(column), *map(len, cells))
+        shown.append([cell.rjust(width) if numbers else cell.ljust(width) for cell in (column.upper(), *cells)])
+    for line in zip(*shown, strict=True):
+        print("  ".join(line).rstrip())
+    return len(rows)
+
+
+def _without_fraction(value: object) -> object:
+    """Return a moment of a record to the second, for a person; anything else as it is."""
+    if isinstance(value, str) and len(value) == _STAMP_CHARS and value[10] == "T" and value[19] == "." and value[-1] == "Z":
+        return f"{value[:19]}Z"
+    return value
 
 
 def _cell(value: object) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from llmcp.control.naming import checked_name, checked_title, no_such
 from llmcp.control.orgs import differences, find_org
 from llmcp.core.identity import App
+from llmcp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from llmcp.control.change import Change
@@ -38,7 +39,11 @@ def find_app(store: IdentityStore, org: str, name: str) -> App:
     apps = list_apps(store, org)
     found = next((app for app in apps if app.name == name), None)
     if found is None:
-        raise no_such("app", name, (app.name for app in apps), f"llmcp app list --org {org}")
+        error = no_such("app", name, (app.name for app in apps), f"llmcp app list --org {org}")
+        others = [app.org for app in store.apps(None) if app.name == name]
+        if others:
+            error = NotFoundError(f"{error.what} in the org `{org}`", fix=f"say `--org {others[0]}`", code=error.code)
+        raise error
     return found
 
 

@@ -77,7 +77,9 @@ def check_wanted(keys: Keys, wanted: Wanted) -> ProviderEntry:
     checked_source(wanted.source)
     if not 0 <= wanted.weight <= WEIGHT_MAX:
         raise UsageError(
-            f"the weight {wanted.weight} is out of range", why=f"0 to {WEIGHT_MAX}; 0 keeps it unused", fix="change it"
+            f"the weight {wanted.weight} is out of range",
+            why="0 keeps a credential unused",
+            fix=f"give `--weight` from 0 to {WEIGHT_MAX}",
         )
     if len(wanted.label) > _LABEL_CHARS or not wanted.label.isprintable():
         raise UsageError("the label cannot be taken", why=f"at most {_LABEL_CHARS} printable characters", fix="shorten it")

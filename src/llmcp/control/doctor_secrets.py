@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmcp.control.doctor import fail, ok, skip
+from llmcp.control.doctor import fail, ok, skip, warn
 from llmcp.control.pepper import read_pepper
 
 if TYPE_CHECKING:
@@ -24,15 +24,20 @@ def backend(secrets: SecretStore) -> Iterator[Finding]:
     yield ok(f"{len(names)} secrets in the {'OS keychain' if kind == 'keychain' else 'encrypted file'}")
 
 
-def credentials(count: int, problems: Sequence[str], left_out: int) -> Iterator[Finding]:
-    """Check that every credential in use can be read; `left_out` were not asked for (`--offline`)."""
+def credentials(count: int, problems: Sequence[str], left_out: int, of_this_shell: Sequence[str] = ()) -> Iterator[Finding]:
+    """Check that every credential in use can be read; `left_out` were not asked for (`--offline`).
+
+    What this shell does not export, the daemon's may: that is a warning.
+    """
     for problem in problems:
         yield fail(problem, "`llmcp key list`, then `llmcp key rotate` or `llmcp key remove` it")
+    for problem in of_this_shell:
+        yield warn(f"from this shell {problem}", "export it where `llmcp serve` is started, or `llmcp key remove` it")
     if left_out:
         yield skip(f"{left_out} in a secret manager were not asked for")
     if not count:
         yield skip("there are no provider credentials: clients bring their own keys")
-    elif not problems:
+    elif not problems and not of_this_shell:
         yield ok(f"{count - left_out} credentials can be read")
 
 

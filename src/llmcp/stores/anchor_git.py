@@ -59,8 +59,14 @@ class GitAnchor:
         if done.returncode:
             raise UnreachableError(
                 f"the anchor `{self.name}` cannot be used",
-                why=f"`git {next(word for word in words if not word.startswith('-') and '=' not in word)}` ended with {done.returncode}",
+                why="it is no git repository"
+                if words[0] == "rev-parse"
+                else f"`git {_verb(words)}` ended with {done.returncode}",
                 fix=f"it must be a git repository: `git init {self._path}`",
                 code="anchor-unreachable",
             )
         return done.stdout
+
+
+def _verb(words: tuple[str, ...]) -> str:
+    return next(word for word in words if not word.startswith("-") and "=" not in word)

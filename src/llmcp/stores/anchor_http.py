@@ -50,7 +50,8 @@ class HttpAnchor:
         except urllib.error.HTTPError as error:
             raise self._unreachable(f"it answered {error.code}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(type(error).__name__) from error
+            reason = getattr(error, "reason", error)
+            raise self._unreachable(getattr(reason, "strerror", None) or type(reason).__name__) from error
         return answer
 
     def _unreachable(self, why: str) -> UnreachableError:

@@ -196,8 +196,11 @@ class _Patient:
 
         entries = [entry for entry in SqliteCredentials(self.keeper.path).entries() if entry.weight > 0]
         asked = [entry for entry in entries if not (self.offline and entry.source.startswith("aws:"))]
-        found = resolve_all(asked, self.secrets, sources(self.settings.credentials))
-        return doctor_secrets.credentials(len(entries), found.problems, len(entries) - len(asked))
+        here = [entry for entry in asked if entry.source.startswith("env:")]
+        own = [entry for entry in asked if entry not in here]
+        known = sources(self.settings.credentials)
+        found, of_this_shell = (resolve_all(some, self.secrets, known).problems for some in (own, here))
+        return doctor_secrets.credentials(len(entries), found, len(entries) - len(asked), of_this_shell)
 
     def _tokens(self) -> Iterable[Finding]:
         if not self._store_is_current():

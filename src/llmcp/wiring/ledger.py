@@ -219,10 +219,11 @@ def _has_checkpoints(book: Book, stream: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What `audit checkpoint` did: the newest checkpoint of each stream, how many are new, which anchors failed."""
+    """What `audit checkpoint` did: the newest checkpoint of each stream, how many are new or were anchored, which anchors failed."""
 
     notes: list[dict[str, Any]]
     made: int
+    anchored: dict[str, int]
     problems: list[str]
 
 
@@ -237,14 +238,14 @@ def sign_now(book: Book, *, anchors: Iterable[str] = (), new_key: bool = False) 
         with write(book.ledger.path, change().record("ledger.key", notary.key.text)):
             pass
     made = sum(use_cases.sign_checkpoint(book.ledger, stream, notary, stamp()) is not None for stream in STREAMS)
-    problems: list[str] = []
+    anchored, problems = dict.fromkeys((anchor.name for anchor in wanted), 0), list[str]()
     for anchor in wanted:
         try:
-            while ledger_anchors.deliver(book.ledger, anchor):
-                pass
+            while sent := ledger_anchors.deliver(book.ledger, anchor):
+                anchored[anchor.name] += sent
         except UnreachableError as error:
             problems.append(f"{error.what}: {error.why}")
-    return Signed(newest(book), made, problems)
+    return Signed(newest(book), made, anchored, problems)
 
 
 def newest(book: Book) -> list[dict[str, Any]]:
