@@ -82,7 +82,8 @@ def test_setting_says_what_changed_and_the_undo_it_names_undoes_it(home: Path) -
     ("args", "code"),
     [
         (("set", "listen.port", "99999"), 2), (("set", "listen.port", "x"), 2), (("set", "listen.prot", "1"), 2),
-        (("set", "ledger.anchors", "[1"), 2), (("unset", "log.level"), 3), (("unset", "log.nothing"), 2),
+        (("set", "ledger.anchors", "[1"), 2), (("set", "ledger.anchors", "ftp:/x"), 2), (("set", "ledger.anchors", "http://a.test"), 2),
+        (("unset", "log.level"), 3), (("unset", "log.nothing"), 2),
         (("set", "providers.openai.base_url", "http://a.test"), 2), (("set", "listen.host", "sk-" + "x" * 20), 4),
         (("get", "providers.openai.base_url"), 3), (("list", "nothing"), 2),
     ],

@@ -114,6 +114,8 @@ def run(argv: Sequence[str]) -> int:
         report(UsageError(error.format_message(), fix=f"`{known} --help` shows what it takes"), as_json=as_json)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
+        if sys.stderr.isatty():
+            say("")  # the shell's prompt begins a line of its own
         return 130
     except BrokenPipeError:
         return _reader_gone()

@@ -107,6 +107,18 @@ class LedgerSettings(BaseModel):
     checkpoint_s: Annotated[int, Field(ge=1)] = 60
     anchors: tuple[str, ...] = Field(default=(), description="`file:PATH`, `git:DIRECTORY`, `http(s)://…`.")
 
+    @field_validator("anchors")
+    @classmethod
+    def _places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            scheme, _, rest = place.partition(":")
+            if scheme in {"http", "https"}:
+                _checked_url(place, query=True)
+            elif scheme not in {"file", "git"} or not rest:
+                msg = "must be `file:PATH`, `git:DIRECTORY` or `https://…`"
+                raise ValueError(msg)
+        return value
+
 
 class RetentionSettings(BaseModel):
     """How long records are kept, in days; 0 keeps them."""
