@@ -131,7 +131,7 @@ def test_usage_errors_have_their_exit_codes(make_daemon):
         (("prune", "--before", "1d", "--mode", "all"), 2),
         (("verify", "--stream", "other"), 2),
         (("verify", "--anchor", "ftp://x"), 2),
-        (("prove", "d_1"), 2),
+        (("prove", "d_1"), 3),
         (("prove",), 2),
         (("verify-proof", "no-such-file"), 3),
         (("consistency", "1", "2"), 3),

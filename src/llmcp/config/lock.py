@@ -11,7 +11,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from llmcp.errors import ConflictError
+from llmcp.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
     from llmcp.config.home import Home
@@ -25,8 +25,16 @@ class HomeLock:
         self._descriptor = -1
 
     def acquire(self) -> None:
-        """Take the lock. Raises: ConflictError where a daemon has it."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take the lock. Raises: ConflictError where a daemon has it, UsageError where the home cannot be written."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {self._path}",
+                why=error.strerror or type(error).__name__,
+                fix="mend owner and mode of the home, or set another `LLMCP_HOME`",
+                code="home",
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

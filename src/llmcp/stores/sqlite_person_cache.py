@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmcp.stores.sqlite_persons import ADDRESS, USER, Person, conceal_all
+from llmcp.stores.sqlite_persons import ADDRESS, USER, Person, conceal_all, is_reference
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,11 +34,18 @@ class PersonCache:
         """Know nothing any more."""
         self._refs.clear()
 
-    def concealed(self, connection: sqlite3.Connection, records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
-        """Return the records, those that name a person as copies that do not. In the caller's transaction."""
+    def concealed(
+        self, connection: sqlite3.Connection, records: Sequence[DecisionRecord], *, referring: bool = False
+    ) -> list[DecisionRecord]:
+        """Return the records, those that name a person as copies that do not. In the caller's transaction.
+
+        `referring` records may have references already, which stay; whoever asks now cannot be called like one.
+        """
         refs = self._refs
         if len(refs) > _MOST:
             refs.clear()
+        if referring:
+            refs.update((one, one[2]) for record in records for one in _persons(record) if is_reference(one[2]))
         found: list[DecisionRecord] = []
         late: list[int] = []
         missing: set[Person] = set()

@@ -47,9 +47,15 @@ _READ_AT_ONCE: Final = 256
 _USER: Final = b'"user":"'
 _ADDRESS: Final = b'"facts":{"client_ip":"'
 _ACTOR: Final = b'"actor":"'
+_REFERENCE: Final = re.compile(PREFIX + "[0-9a-f]{32}")
 _REF: Final = re.compile(rb"(?:[a-z]+:)??(" + PREFIX.encode() + rb"[0-9a-f]{32})\"")
 _FIND: Final = "WITH wanted (org, kind, value) AS ("
 _FIND_TAIL: Final = ") SELECT org, kind, value, ref FROM wanted JOIN persons USING (org, kind, value)"
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a text has the form of a reference."""
+    return _REFERENCE.fullmatch(text) is not None
 
 
 def conceal(connection: sqlite3.Connection, org: str, kind: str, value: str) -> str:

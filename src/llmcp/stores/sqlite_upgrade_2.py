@@ -1,7 +1,8 @@
 """From schema 1 to 2: the records move into the new tables, and get their facets, their usage and their leaves.
 
 Rules:
-1. The canonical bytes of a record stay as they are, and are its leaf; only its facet names persons by reference.
+1. The canonical bytes of a record stay as they are, and are its leaf; only its facet names persons by reference. A record that came
+   down from schema 2 has references already.
 2. One batch after the other: memory does not grow with the store.
 3. A row that somebody altered or took away stops nothing: it goes over as it is, without facts; the tree tells of gaps.
 """
@@ -44,7 +45,7 @@ def _fill(connection: sqlite3.Connection) -> None:
     rows = connection.execute("SELECT seq, id, time, CAST(record AS BLOB) FROM records_of_1 ORDER BY seq")
     while batch := rows.fetchmany(_AT_ONCE):
         for run in _runs(batch):
-            records = persons.concealed(connection, [_read(*row) for row in run])
+            records = persons.concealed(connection, [_read(*row) for row in run], referring=True)
             write_settled(connection, facets, run[0][0], records, [data for *_, data in run])
 
 

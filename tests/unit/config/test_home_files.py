@@ -102,6 +102,15 @@ def test_a_second_holder_is_told_the_first_ones_process_id(home: Home) -> None:
     lock.HomeLock(home).acquire()
 
 
+def test_a_home_whose_lock_cannot_be_written_is_refused_in_words(tmp_path: Path) -> None:
+    """A read-only home is the operator's to mend, no bug."""
+    home = Home(tmp_path, tmp_path, tmp_path)
+    home.lock.mkdir(parents=True)
+    with pytest.raises(UsageError, match="cannot write") as refused:
+        lock.HomeLock(home).acquire()
+    assert "LLMCP_HOME" in refused.value.fix
+
+
 def test_the_lock_of_a_killed_holder_is_free(home: Home) -> None:
     """`kill -9` leaves the file and its process id; the kernel drops the lock."""
     script = (

@@ -11,6 +11,7 @@ from ledger_stores import Log, decision
 from llmcp.core.records import canonical
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_file import prepare
+from llmcp.stores.sqlite_keeper import SqliteKeeper
 
 INSERT = "INSERT INTO records VALUES (?, ?, ?, 'decision', ?, ?, '', ?, '', '', 'allowed', '', 'openai', ?)"
 
@@ -33,3 +34,18 @@ def test_an_upgraded_log_verifies_is_signed_and_grows_on(tmp_path):
     log.grow(20)
     damages, reports = log.verify()
     assert (damages, [report.records for report in reports]) == ((), [0, 320])
+
+
+def test_a_log_that_went_down_and_up_again_still_verifies_and_keeps_its_references(tmp_path):
+    """Its records have references where those of schema 1 have names: nobody gets a second one."""
+    log = Log(tmp_path / "llmcp.db")
+    log.grow(40)
+    with closing(sqlite3.connect(log.path)) as sql:
+        before = sql.execute("SELECT user FROM facets WHERE user <> '' ORDER BY user").fetchall()
+    assert before
+    SqliteKeeper(log.path).migrate(1, keep=False)
+    prepare(log.path)
+    assert log.verify()[0] == ()
+    with closing(sqlite3.connect(log.path)) as sql:
+        assert sql.execute("SELECT user FROM facets WHERE user <> '' ORDER BY user").fetchall() == before
+        assert sql.execute("SELECT count(*) FROM persons").fetchone() == (0,)
