@@ -116,3 +116,10 @@ def test_a_missing_proof_file_is_named_with_the_reason(llmcp: Shell, tmp_path: P
     done = llmcp("audit", "verify-proof", str(tmp_path / "none.json"))
     assert done.returncode == 3
     assert "cause: No such file or directory" in done.stderr
+
+
+def test_settings_that_are_not_there_are_not_called_valid(llmcp: Shell) -> None:
+    """Without a file the defaults hold, and that is said."""
+    done = llmcp("config", "validate")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"there is no {llmcp.home / 'llmcp.yaml'}")

@@ -33,7 +33,7 @@ from llmcp.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-app = typer.Typer(name="audit", help="Read the decision records.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(name="audit", help="Read, prove, export and prune the records.", no_args_is_help=True, rich_markup_mode=None)
 audit_stats.register(app)
 
 # What fits a terminal; CSV has every column.
@@ -84,7 +84,8 @@ def query(
 ) -> None:
     """List records, newest last.
 
-    Where there are more, standard error says how to go on. Example: llmcp audit query --since 1h --outcome denied -o jsonl
+    Where there are more, standard error says how to go on. Exit 0 also when nothing matches, 2 for a filter that cannot match.
+    Example: llmcp audit query --since 1h --outcome denied -o jsonl
     """
     from llmcp import wiring
     from llmcp.control import audit

@@ -49,7 +49,8 @@ def stats(
 ) -> None:
     """Count requests, errors, refusals, tokens and money, and say how long requests took.
 
-    Latency and refusing rules are of the newest 20,000 records; all else is exact. Example: llmcp audit stats --since 7d --by org
+    Latency and refusing rules are of the newest 20,000 records; all else is exact. Exit 0 also when nothing
+    matches, 2 for a filter that cannot match. Example: llmcp audit stats --since 7d --by org
     """
     from llmcp import wiring
     from llmcp.control import audit, audit_stats

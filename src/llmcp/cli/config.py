@@ -100,7 +100,9 @@ def validate(
     from llmcp.wiring import configuring
 
     name = configuring.validate(file)
-    emit_document({"file": name, "valid": True}, chosen(output, as_json), f"{name} is valid")
+    there = Path(name).exists()
+    said = f"{name} is valid" if there else f"there is no {name}: the defaults and the environment hold"
+    emit_document({"file": name, "valid": True}, chosen(output, as_json), said)
 
 
 def _tell(changed: Changed, form: Output) -> None:

@@ -64,7 +64,7 @@ def usage(
 ) -> None:
     """Add up requests, tokens and money.
 
-    Times are UTC. Example: llmcp usage --by model,org --since 7d
+    Times are UTC. Exit 0 also when nothing matches, 2 for a filter that cannot match. Example: llmcp usage --by model,org --since 7d
     """
     from llmcp import wiring
     from llmcp.control import usage as control
