@@ -12,6 +12,7 @@ Rules:
 5. A body that no rule edits goes upstream byte for byte; an edit changes the bytes of that field alone.
 6. A response that a rule may still refuse is held back until the rule has spoken; every other one passes as it comes.
 7. Every exchange that names a provider leaves exactly one record.
+8. A stored credential that a provider quotes in its answer reaches neither client nor record: it is blotted out, byte for byte.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ _CONTENT_ENCODING = frozenset((b"content-encoding",))
 _HOLD = Hold()
 _OK_BELOW = 300
 _REDIRECT_BELOW = 400
+# What local servers are given for a key (`none`, `EMPTY`) is a word like others.
+_TELLING = 16
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -89,6 +92,7 @@ class Exchange:
         "_held_bytes",
         "_pending",
         "_said",
+        "_secret",
         "_start",
         "decision_id",
         "plane",
@@ -121,6 +125,7 @@ class Exchange:
         self._closed = closed
         self._head: RequestHead | None = None
         self._said: HeadFacts | None = None
+        self._secret = b""
         self._start: ResponseStart | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -399,13 +404,16 @@ class Exchange:
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
             if said.content_encoding:
                 headers = without(headers, _CONTENT_ENCODING)
-        if out.stored and "?" in target:
+        if out.stored is not None and "?" in target:
             target = without_keys(target)
         upstream = surface.upstream(endpoint)
         forward = Forward(upstream.origin, head.method, upstream.base_path + target, headers, body, upstream.timeouts)
-        if out.signing is not None:
-            forward = surface.sign(endpoint, forward, out.signing.secret, self._clock.now())
-        progress.injected = out.stored
+        if out.stored is not None:
+            if out.signs:
+                forward = surface.sign(endpoint, forward, out.stored.secret, self._clock.now())
+            progress.injected = True
+            if len(out.stored.secret) >= _TELLING:
+                self._secret = out.stored.secret.encode("ascii")
         self.state = State.SENT
         progress.attempts = 1
         progress.sent_ns = self._clock.monotonic_ns()
@@ -420,6 +428,8 @@ class Exchange:
         progress = self.progress
         endpoint, facts = self._endpoint(), progress.facts
         progress.status = status
+        if self._secret and status >= _OK_BELOW:
+            headers = tuple([pair for pair in headers if self._secret not in pair[1]])
         rules = progress.decision.response if status < _OK_BELOW else None
         if rules is not None and not endpoint.inspectable and not rules.holds:
             rules = None
@@ -473,6 +483,8 @@ class Exchange:
         reader = self.progress.reader
         if reader is None:
             raise WrongStateError("response data before a response head")
+        if self._secret and self._secret in data:
+            data = data.replace(self._secret, b"*" * len(self._secret))
         if self.progress.kept is not None:
             self.progress.kept.take_response(data)
         try:
