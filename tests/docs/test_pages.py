@@ -81,6 +81,23 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
             assert first in known or first in later, said
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_that_a_page_shows_exist(page: Path) -> None:
+    """Every `--option` behind a verb is one of that verb's, in blocks as in the text."""
+    lines = [line.partition(" #")[0] for block in fenced(page, "sh") for line in block.splitlines()]
+    for said in (*lines, *re.findall(r"`(llmcp [^`]*)`", prose(page))):
+        for one in re.split(r"[;&|]|\$\(", said):
+            words = one.rstrip(")").split()
+            if "llmcp" not in words:
+                continue
+            words = words[words.index("llmcp") + 1 :]
+            verb = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in _ALL_VERBS), None)
+            if verb is None:
+                continue
+            known = {option for param in _ALL_VERBS[verb].params for option in (*param.opts, *param.secondary_opts)}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}, one
+
+
 def test_dependencies_are_those_of_the_project() -> None:
     """The list with the reasons is the list that is installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
