@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PROXY = b"proxy-authorization"
 _JWT_DOTS = 2
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -88,7 +89,8 @@ def _bare(value: bytes) -> bytes:
             return rest.strip()
         case b"basic":
             try:
-                user, _, password = base64.b64decode(rest.strip(), validate=False).partition(b":")
+                plain = base64.b64decode(rest.strip().translate(_URL_SAFE).rstrip(b"=") + b"==", validate=False)
+                user, _, password = plain.partition(b":")
             except binascii.Error:
                 return text
             return next((part for part in (password, user) if has_virtual_key(part)), text)

@@ -5,7 +5,8 @@ dialect. The shell calls it, does what it says, and calls `finished` once.
 
 Rules:
 1. States go one way: HEAD → BODY → SENT → (STREAMING | HELD) → DONE → SETTLED; a call in the wrong state raises.
-2. One revision decides the whole exchange, and the record says which; one access snapshot says who asks and what goes upstream.
+2. One revision decides the whole exchange, and the record says which. Who asks, and what goes upstream, is said by the access
+   snapshot of the moment in which the request is complete: a body may come long after its head, and a revocation in between.
 3. Nothing is sent upstream before the request was read, its bearer identified, its credentials placed and every request rule asked.
 4. An exception inside becomes a refusal with 503 in the caller's dialect (or a broken-off stream), never a forwarded request.
 5. A body that no rule edits goes upstream byte for byte; an edit changes the bytes of that field alone.
@@ -30,7 +31,7 @@ from llmcp.engine.answers import denial, error_name, fault, last_event, not_serv
 from llmcp.engine.checks import check_doubles, check_names, passes_unread, wrong_content, wrong_credentials
 from llmcp.engine.credentials import claim_of
 from llmcp.engine.encoding import decode_request
-from llmcp.engine.headers import client_headers, without
+from llmcp.engine.headers import client_headers, kept_here, without
 from llmcp.engine.joined_rules import join_rules
 from llmcp.engine.plane import Progress
 from llmcp.engine.stream import ResponseReader, declares_stream
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from llmcp.core.http import RequestHead
     from llmcp.engine.access import Access
+    from llmcp.engine.credentials import Claim
     from llmcp.engine.heads import HeadFacts
     from llmcp.engine.plane import Plane
     from llmcp.ports import Clock
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 _CONTENT_ENCODING = frozenset((b"content-encoding",))
 _HOLD = Hold()
 _OK_BELOW = 300
+_REDIRECT_BELOW = 400
+_READING = frozenset({"GET", "HEAD"})
 
 
 class State(StrEnum):
@@ -67,15 +71,19 @@ class State(StrEnum):
 class Exchange:
     """One request. `emit` is handed the progress exactly once, when the exchange is over.
 
+    `access` is the snapshot for the head; `fresh` returns that of the moment in which the body has come, None: the same one.
+
     `closed` says why nothing can be decided now; every request is then refused with 503, and recorded.
     """
 
     __slots__ = (
         "_access",
+        "_claims",
         "_client_ip",
         "_clock",
         "_closed",
         "_emit",
+        "_fresh",
         "_head",
         "_held",
         "_held_bytes",
@@ -98,9 +106,12 @@ class Exchange:
         emit: Callable[[Exchange], None],
         closed: str = "",
         access: Access = NOBODY,
+        fresh: Callable[[], Access] | None = None,
     ) -> None:
         self.plane = plane
         self._access = access
+        self._fresh = fresh
+        self._claims: tuple[Claim, ...] = ()
         self.decision_id = decision_id
         self.state = State.HEAD
         self.progress = Progress(started_ns=clock.monotonic_ns())
@@ -169,8 +180,28 @@ class Exchange:
                 claims = (*claims, in_target)
                 if self._access.is_ours(in_target):
                     progress.endpoint = dataclasses.replace(endpoint, credential="")
-        if not claims:
+        self._claims = claims
+        return self._prove(claims, said) if claims else None
+
+    def _identify_anew(self) -> Refusal | None:
+        """Refuse whom the head proved and who is not proven any more, now that the body has come."""
+        caller = self.progress.caller
+        if caller is None:
             return None
+        access = self._access if self._fresh is None else self._fresh()
+        if access.mark is self._access.mark and (caller.until is None or is_good(caller, self._clock.now())):
+            return None
+        self._access = access
+        self.progress.caller = None
+        refused = self._prove(self._claims, self._headers_said())
+        if refused is None and self.progress.caller is None:
+            # What was a token of ours is nobody's now, and must not pass for a key of the client's own.
+            refused = self._refusal(RefusalKind.UNAUTHENTICATED, "this token proves nothing here any more")
+        return refused
+
+    def _prove(self, claims: tuple[Claim, ...], said: HeadFacts) -> Refusal | None:
+        """Find out whom `claims` prove now; None where they prove somebody, or are none of llmcp's."""
+        progress = self.progress
         now = self._clock.now()
         proof = said.proof
         if proof is not None and proof[0] is self._access.mark and claims is said.shown.claims and is_good(proof[1], now):
@@ -196,6 +227,9 @@ class Exchange:
         endpoint = self._endpoint()
         self.progress.request_bytes = len(body)
         try:
+            refused = self._identify_anew()
+            if refused is not None:
+                return self._refuse(refused)
             coding = self._headers_said().content_encoding
             plain = decode_request(body, coding, self.plane.settings.limits.request_body_bytes) if coding else body
             if not endpoint.inspectable:
@@ -410,9 +444,12 @@ class Exchange:
                 content_type=header(headers, b"content-type"), content_encoding=header(headers, b"content-encoding")
             )
         length = header(headers, b"content-length")
+        passed = client_headers(headers, decoded=gated)
+        if _OK_BELOW <= status < _REDIRECT_BELOW and (progress.caller is not None or self.method not in _READING):
+            passed = kept_here(passed)
         self._start = ResponseStart(
             status,
-            (*client_headers(headers, decoded=gated), *self._own_headers(progress.decision)),
+            (*passed, *self._own_headers(progress.decision)),
             int(length) if length.isdigit() and not gated else None,
         )
         if rules is None:

@@ -32,6 +32,7 @@ _GOVERNED = frozenset(
     {"model", "stream", "max_tokens", "max_tokens_to_sample", "temperature", "top_p", "tools", "messages", "system"}
 )
 _POST = frozenset({"POST"})
+_READ = frozenset({"GET", "HEAD"})
 _PLACES = {"max_tokens": (("max_tokens",),), "temperature": (("temperature",),), "top_p": (("top_p",),), "model": (("model",),)}
 _COMPLETE_PLACES = _PLACES | {"max_tokens": (("max_tokens_to_sample",),)}
 _COUNT_PLACES = {"model": (("model",),)}
@@ -54,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
     Route(_VERTEX + r":streamrawpredict", Operation.CHAT, MESSAGES, stream=True, methods=_POST),
     Route(r".*/complete", Operation.TEXT_COMPLETION, COMPLETE, methods=_POST),
     Route(r".*/files(?:/.*)?", Operation.FILES, RESOURCE, json_body=False),
-    Route(r".*/models(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False),
+    Route(r".*/models(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False, methods=_READ),
 )
 
 _ERROR_TYPES = {

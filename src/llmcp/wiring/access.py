@@ -81,7 +81,7 @@ class AccessLoader:
 
     def look(self) -> object:
         """Return what tells one state of affairs from another. Raises: UnreachableError."""
-        return self._changes.number(), self._settings().credentials
+        return self._changes.seen(), self._settings().credentials
 
     def load(self) -> Fresh[Access]:
         """Read everything. Raises: LlmcpError where the directory or the entries cannot be read."""

@@ -1,8 +1,7 @@
-"""Orgs, apps and tokens put together: the home's store, its pepper, and who changes something.
+"""Orgs, apps and tokens put together: the home's store and its pepper.
 
 Rules:
 1. The first token of a home makes the pepper, under a lock: two commands at once must not make two.
-2. The operator is the operating system's user, not what the environment says.
 """
 
 from __future__ import annotations

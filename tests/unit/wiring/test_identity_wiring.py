@@ -1,4 +1,4 @@
-"""Rules of `llmcp.wiring.identities`."""
+"""Rules of `llmcp.wiring.identities` and `llmcp.wiring.changes`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_first_tokens_made_at_once_share_one_pepper() -> None:
 
 
 def test_the_operator_is_who_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rule 2: a variable is no proof."""
+    """A variable is no proof."""
     for name in ("USER", "LOGNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
     assert "somebody-else" not in changes.change().actor
