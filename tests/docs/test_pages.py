@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from docs.support import PAGES, ROOT, fenced, prose, script
+from llmcp.admin.reading import READS
 from llmcp.cli.app import NOT_BUILT, app
 from llmcp.config.settings import validate_text
 from llmcp.core import records
@@ -148,6 +149,33 @@ def test_settings_that_a_page_shows_are_taken() -> None:
     assert {name for name, _ in shown} >= {"identities.md", "ledger.md", "adding-a-provider.md"}
     for name, text in shown:
         assert validate_text(text, name) != Settings(), name
+
+
+def _words_of(folder: str, form: str) -> set[str]:
+    source = ROOT / "src" / "llmcp" / folder
+    return {word for path in source.rglob("*.py") for word in re.findall(rf'"({form})"', path.read_text(encoding="utf-8"))}
+
+
+def test_every_reason_for_a_refused_credential_stands_in_its_page() -> None:
+    """Whoever reads `error_type` in a record finds what it means."""
+    page = (ROOT / "docs" / "identities.md").read_text(encoding="utf-8")
+    reasons = _words_of(
+        "engine", r"virtual_keys?_[a-z_]+|jwt_[a-z_]+|(?:org|app)_(?:disabled|unknown)|no_credential|outside_token_scope"
+    )
+    assert len(reasons) >= 12
+    assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
+
+
+def test_every_error_of_the_store_stands_in_its_page() -> None:
+    """And the page names none that does not exist."""
+    page = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
+    assert _words_of("stores", "store-[a-z]+") == set(re.findall(r"`(store-[a-z]+)`", page))
+
+
+def test_every_read_path_stands_in_its_page() -> None:
+    """With each of its parameters, or with the verb that has the same ones."""
+    page = (ROOT / "docs" / "identities.md").read_text(encoding="utf-8")
+    assert [route.path for route in READS if f"{route.path}`" not in page] == []
 
 
 def test_no_meaning_is_blank() -> None:
