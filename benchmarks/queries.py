@@ -99,7 +99,9 @@ def build(path: Path, rows: int, record_bytes: int) -> None:
             ((seq, f"d_{seq:032x}", at, facet, blob) for seq, at, facet in zip(seqs, times, chosen, strict=True)),
         )
         note_spans(connection, first, times)
-        connection.executemany("INSERT INTO record_sessions VALUES (?,?)", ((f"s-{seq // 4000:05d}", seq) for seq in seqs[::20]))
+        connection.executemany(
+            "INSERT INTO record_sessions VALUES (?,?,?)", ((seq >> 16, f"s-{seq // 4000:05d}", seq) for seq in seqs[::20])
+        )
         connection.execute("COMMIT")
     connection.execute("CREATE INDEX idx_records_time ON records (time)")
     connection.execute("CREATE INDEX idx_records_facet ON records (facet)")

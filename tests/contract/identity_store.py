@@ -115,7 +115,8 @@ class IdentityStoreContract:
             step(record)
             new, rows = changes()
             assert (new, len(rows)) == (number + done, len(written) + done), action
-            assert parse(rows[-1]) == record
+            # Persons stand in the stored form by reference.
+            assert msgspec.structs.replace(parse(rows[-1]), actor=record.actor, user=record.user) == record
             assert record.seq == len(written) + done
 
     def test_a_change_that_is_refused_leaves_nothing(self, store: IdentityStore, changes: Changes) -> None:

@@ -79,8 +79,8 @@ def test_a_verb_of_a_later_version_is_refused_by_name(home: Path, name: str) -> 
 
 
 def test_nouns_refuse_their_later_verbs_by_name(home: Path) -> None:
-    """`policy diff` and `audit verify` as well."""
-    for words in (["policy", "diff"], ["audit", "verify"]):
+    """`policy diff` and `audit bypass` as well."""
+    for words in (["policy", "diff"], ["audit", "bypass"]):
         done = llmcp(home, *words)
         assert done.returncode == 2
         assert f"error[not-supported]: `llmcp {' '.join(words)}` is not supported in this version" in done.stderr

@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Path:
     """Return a home with five records."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    SqliteAuditLog(home / "llmcp.db").append([record() for _ in range(5)])
+    append(home, 5)
     return home
 
 
@@ -47,6 +47,13 @@ def llmcp(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def append(home: Path, number: int) -> None:
+    """Write so many records and let go of the store."""
+    log = SqliteAuditLog(home / "llmcp.db")
+    log.append([record() for _ in range(number)])
+    log.close()
+
+
 def count(home: Path) -> int:
     """Return the number of stored records."""
     return len(list(SqliteAuditLog(home / "llmcp.db").query(RecordFilter())))
@@ -59,7 +66,7 @@ def test_a_backup_says_where_and_what_it_is_and_how_it_comes_back(home: Path) ->
     assert (done.returncode, made["records"], made["schema"]) == (0, 5, 2)
     assert stat.S_IMODE(Path(made["path"]).stat().st_mode) == 0o600
     assert Path(made["path"]).stat().st_size == made["bytes"]
-    SqliteAuditLog(home / "llmcp.db").append([record()])
+    append(home, 1)
     said = done.stderr.strip().rpartition("llmcp ")[2].split()
     back = llmcp(home, *said)
     assert (back.returncode, count(home)) == (0, 5)
@@ -118,6 +125,30 @@ def test_going_down_is_agreed_to_first_and_can_be_undone(home: Path) -> None:
         assert connection.execute("SELECT action FROM control_records").fetchall() == [("store.migrate",)]
 
 
+def test_the_ledger_verifies_after_a_restore_and_after_both_ways_of_a_migration(home: Path) -> None:
+    """A restored store proves its own state; one that came back from an older schema has its leaves anew."""
+
+    def verified() -> bool:
+        done = llmcp(home, "audit", "verify", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return bool(json.loads(done.stdout)["ok"])
+
+    assert llmcp(home, "audit", "checkpoint").returncode == 0
+    made = json.loads(llmcp(home, "store", "backup", "--json").stdout)
+    append(home, 300)
+    assert llmcp(home, "audit", "checkpoint").returncode == 0
+    assert verified()
+    assert llmcp(home, "store", "restore", made["path"]).returncode == 0
+    assert verified()
+    append(home, 10)
+    assert llmcp(home, "audit", "checkpoint").returncode == 0
+    assert verified()
+    assert llmcp(home, "store", "migrate", "--to", "1", "--yes").returncode == 0
+    assert llmcp(home, "store", "migrate").returncode == 0
+    assert verified()
+    assert count(home) == 15
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """Return a running daemon."""
@@ -153,8 +184,9 @@ def test_a_store_is_not_upgraded_under_a_daemon_of_an_older_version(daemon: Daem
     daemon.call("POST", "/v1/chat/completions", CHAT, KEY)
     daemon.records(1)
     migrate_to(daemon.home / "llmcp.db", 1, keep=False)
-    refused = daemon.cli("audit", "query", check=False)
-    assert refused.returncode == 6
-    assert "older llmcp" in refused.stderr
+    for verb in (("audit", "query"), ("usage",), ("org", "list"), ("key", "list"), ("audit", "verify")):
+        refused = daemon.cli(*verb, check=False)
+        assert refused.returncode == 6, verb
+        assert "older llmcp" in refused.stderr
     daemon.stop()
     assert daemon.cli("audit", "query", "-o", "jsonl").stdout.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -133,7 +134,7 @@ def test_a_backup_that_does_not_fit_is_refused_and_leaves_nothing(disk: Path, tm
     log = SqliteAuditLog(disk / "llmcp.db")
     log.append([record(session="x" * 2000) for _ in range(300)])
     log.close()
-    (disk / "filler").write_bytes(b"x" * 2_500_000)
+    (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - 500_000))
     keeper = SqliteKeeper(log.path)
     with pytest.raises(UnreachableError) as caught:
         keeper.backup(disk / "one.bak")

@@ -23,10 +23,12 @@ from llmcp.cli import (
     audit,
     audit_erase,
     audit_export,
+    audit_ledger,
     completion,
     config,
     daemon,
     demo,
+    doctor,
     env,
     init,
     key,
@@ -47,12 +49,12 @@ if TYPE_CHECKING:
 NOT_BUILT: dict[str, frozenset[str]] = {
     "": frozenset(
         (
-            "run", "doctor", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
+            "run", "ci", "top", "explain", "trust", "kill", "uninstall", "service", "flag", "limits",
             "inspect", "registry", "ca", "change",
         )
     ),
     "policy": frozenset(("new", "fmt", "test", "explain", "diff", "backtest", "schema", "doc", "history", "rollback", "shadow", "conformance")),
-    "audit": frozenset(("verify", "checkpoint", "prove", "verify-proof", "consistency", "prune", "bypass")),
+    "audit": frozenset(("bypass",)),
     "provider": frozenset(),
     "config": frozenset(("history", "rollback")),
 }  # fmt: skip
@@ -85,10 +87,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, daemon, env, demo, usage, completion, version):
+for module in (init, daemon, doctor, env, demo, usage, completion, version):
     module.register(app)
-audit_erase.register(audit.app)
-audit_export.register(audit.app)
+for verbs in (audit_erase, audit_export, audit_ledger):
+    verbs.register(audit.app)
 for noun in (policy, audit, provider, org, app_noun, token, key, store, config):
     app.add_typer(noun.app, cls=Group)
 

@@ -29,9 +29,10 @@ def create(
     Exit 3 where the org is not there, 6 where the name is taken. Example: llmcp app create notebook --org research
     """
     from llmcp.control import apps
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    made = apps.create_app(wired.identities(), wired.change(), org, name, title=title)
+    made = apps.create_app(wired.identities(), changes.change(), org, name, title=title)
     emit_document(apps.app_document(made), chosen(None, as_json), "")
     say(f"app `{name}` of `{org}` created; undo with `llmcp app remove {name} --org {org}`")
 
@@ -82,11 +83,12 @@ def set_(
     Exit 3 when there is none. Example: llmcp app set notebook --org research --disable
     """
     from llmcp.control import apps, orgs
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
     if title is None and enabled is None:
         raise UsageError("nothing to change", fix="give `--title`, `--enable` or `--disable`")
-    before, after = apps.set_app(wired.identities(), wired.change(), org, name, title=title, enabled=enabled)
+    before, after = apps.set_app(wired.identities(), changes.change(), org, name, title=title, enabled=enabled)
     emit_document(apps.app_document(after), chosen(None, as_json), "")
     say_changed(f"app `{name}` of `{org}`", orgs.differences(before, after))
 
@@ -98,8 +100,9 @@ def remove(name: Name, org: Org = "default", as_json: JsonFlag = False) -> None:
     Exit 3 when there is none, 6 while it has valid tokens. Example: llmcp app remove notebook --org research
     """
     from llmcp.control import apps
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    found = apps.remove_app(wired.identities(), wired.change(), org, name)
+    found = apps.remove_app(wired.identities(), changes.change(), org, name)
     emit_document(apps.app_document(found), chosen(None, as_json), "")
     say(f"app `{name}` of `{org}` removed; its records stay. Undo with `llmcp app create {name} --org {org}`")

@@ -36,6 +36,4 @@ def erase(
     say(f"erased: {count} {'reference names' if count == 1 else 'references name'} nobody now; this cannot be undone")
     say("backups and exports made before still hold the name, and so does a token that was made for it (`llmcp token list`)")
     if not erased.overwritten:
-        say(
-            "somebody is reading the store: the old bytes leave its write-ahead log when it is next folded (`llmcp store backup` later)"
-        )
+        say("somebody is reading the store: the old bytes leave its write-ahead log when it is next folded")

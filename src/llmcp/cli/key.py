@@ -46,8 +46,8 @@ def set_(
     """
     from llmcp import wiring
     from llmcp.control import credentials
+    from llmcp.wiring import changes
     from llmcp.wiring import credentials as wired
-    from llmcp.wiring import identities
 
     home = wiring.home()
     settings = wiring.load_settings(home)
@@ -60,7 +60,7 @@ def set_(
     if not stored and (stdin or from_env):
         raise UsageError("`--source` says where the key is", fix="leave out `--stdin` and `--from-env`")
     secret = _secret(f"Key for {wanted.provider}", stdin=stdin, from_env=from_env) if stored else ""
-    entry, replaced = credentials.set_key(keys, wanted, secret, identities.change(), wired.fresh_id())
+    entry, replaced = credentials.set_key(keys, wanted, secret, changes.change(), wired.fresh_id())
     _emit(entry, as_json=as_json)
     where = f"in the {_place(keys.secrets.kind)}" if stored else f"read from `{source}` by whoever uses it"
     say(f"{entry.provider} credential `{entry.id}` {'replaced' if replaced else 'set'}; its secret is {where}")
@@ -108,8 +108,8 @@ def rotate(
     """
     from llmcp import wiring
     from llmcp.control import credentials
+    from llmcp.wiring import changes
     from llmcp.wiring import credentials as wired
-    from llmcp.wiring import identities
 
     home = wiring.home()
     settings = wiring.load_settings(home)
@@ -118,7 +118,7 @@ def rotate(
             raise UsageError("`--master` is about all secrets", fix="leave the credential out")
         new = _secret("New master key", stdin=stdin, from_env=from_env) if stdin or from_env else ""
         home.create()
-        count = wired.rotate_master(home, settings, new.strip(), identities.change(), say)
+        count = wired.rotate_master(home, settings, new.strip(), changes.change(), say)
         emit_document({"entries": count}, chosen(None, as_json), "")
         say(
             f"{count} secrets are sealed under the new master key, and were opened with it to prove it; the old key opens nothing"
@@ -134,7 +134,7 @@ def rotate(
     keys = wired.open_keys(home, settings, say)
     entry = credentials.find_key(keys, which)
     secret = _secret(f"New key for {entry.provider}", stdin=stdin, from_env=from_env) if entry.source == "stored" else ""
-    entry = credentials.rotate_key(keys, entry, secret, identities.change(), force=force)
+    entry = credentials.rotate_key(keys, entry, secret, changes.change(), force=force)
     _emit(entry, as_json=as_json)
     say(f"{entry.provider} credential `{entry.id}` has a new secret; a running daemon takes it up within a second")
     say(f"try it with `llmcp key test {entry.id}`, then revoke the old key at {entry.provider}; undo: rotate again")
@@ -148,13 +148,13 @@ def remove(which: Which, as_json: JsonFlag = False) -> None:
     """
     from llmcp import wiring
     from llmcp.control import credentials
+    from llmcp.wiring import changes
     from llmcp.wiring import credentials as wired
-    from llmcp.wiring import identities
 
     home = wiring.home()
     keys = wired.open_keys(home, wiring.load_settings(home), say)
     entry = credentials.find_key(keys, which)
-    credentials.remove_key(keys, entry, identities.change())
+    credentials.remove_key(keys, entry, changes.change())
     _emit(entry, as_json=as_json)
     say(f"{entry.provider} credential `{entry.id}` removed; a running daemon drops it within a second")
     say(f"undo: `llmcp key set {entry.provider}` with the same key")

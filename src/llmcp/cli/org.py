@@ -27,9 +27,10 @@ def create(
     Exit 6 where the name is taken. Example: llmcp org create research --time-zone Europe/Berlin
     """
     from llmcp.control import orgs
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    org = orgs.create_org(wired.identities(), wired.change(), name, title=title, time_zone=time_zone)
+    org = orgs.create_org(wired.identities(), changes.change(), name, title=title, time_zone=time_zone)
     emit_document(orgs.org_document(org), chosen(None, as_json), "")
     say(f"org `{name}` created; undo with `llmcp org remove {name}`")
 
@@ -77,12 +78,13 @@ def set_(
     Exit 3 when there is none, 6 for disabling `default`. Example: llmcp org set research --disable
     """
     from llmcp.control import orgs
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
     if title is None and time_zone is None and enabled is None:
         raise UsageError("nothing to change", fix="give `--title`, `--time-zone`, `--enable` or `--disable`")
     before, after = orgs.set_org(
-        wired.identities(), wired.change(), name, title=title, time_zone=time_zone, enabled=enabled
+        wired.identities(), changes.change(), name, title=title, time_zone=time_zone, enabled=enabled
     )  # fmt: skip
     emit_document(orgs.org_document(after), chosen(None, as_json), "")
     say_changed(f"org `{name}`", orgs.differences(before, after))
@@ -95,9 +97,10 @@ def remove(name: Name, as_json: JsonFlag = False) -> None:
     Exit 3 when there is none, 6 for `default` and while it has apps, valid tokens or credentials. Example: llmcp org remove research
     """
     from llmcp.control import orgs
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    org = orgs.remove_org(wired.identities(), wired.change(), name)
+    org = orgs.remove_org(wired.identities(), changes.change(), name)
     emit_document(orgs.org_document(org), chosen(None, as_json), "")
     zone = f" --time-zone {org.time_zone}" if org.time_zone != "UTC" else ""
     say(

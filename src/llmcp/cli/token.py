@@ -39,9 +39,10 @@ def create(
     Exit 3 where org or app is not there. Example: llmcp token create --org research --app notebook --models 'gpt-4o*'
     """
     from llmcp.control import token_words, tokens
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    change = wired.change()
+    change = changes.change()
     wish = tokens.TokenWish(
         org=org,
         app=app_name,
@@ -110,9 +111,10 @@ def revoke(spelt: Spelt, as_json: JsonFlag = False) -> None:
     Exit 3 when there is none; 0 where it was revoked before. Example: llmcp token revoke tok_5sOBQmUvd4j
     """
     from llmcp.control import tokens
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    change = wired.change()
+    change = changes.change()
     token, done = tokens.revoke_token(wired.identities(), change, spelt)
     emit_document(tokens.token_document(token, tokens.state_of(token, change.time)), chosen(None, as_json), "")
     if done:
@@ -135,9 +137,10 @@ def rotate(
     Exit 3 when there is none, 6 where it has ended or was rotated before. Example: llmcp token rotate tok_5sOBQmUvd4j --grace 1h
     """
     from llmcp.control import token_words, tokens
+    from llmcp.wiring import changes
     from llmcp.wiring import identities as wired
 
-    change = wired.change()
+    change = changes.change()
     store = wired.identities()
     old, issued = tokens.rotate_token(
         store,

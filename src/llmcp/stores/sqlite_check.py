@@ -117,9 +117,15 @@ def look(path: Path, *, quick: bool = True) -> tuple[StoreFacts, list[str]]:
         check_header(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    with translated(path), closing(connect(path, read_only=True)) as connection:
+    with translated(path), closing(open_to_read(path)) as connection:
         check_owner(connection, path)
         return facts(connection, path), damage(connection, quick=quick)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a store so that nothing appears beside it: without a log nobody has it open, and SQLite would make one even to read."""
+    log = path.with_name(path.name + "-wal")
+    return connect(path, read_only=True) if log.exists() else connect_frozen(path)
 
 
 def unreadable(path: Path, error: OSError) -> UnreachableError:

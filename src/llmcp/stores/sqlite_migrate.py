@@ -18,7 +18,7 @@ from llmcp.core.store_facts import Migrated
 from llmcp.errors import NotFoundError, UsageError
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_backup import backup, fresh_name, need_room, stamp
-from llmcp.stores.sqlite_check import check_header, check_owner, size, unreadable
+from llmcp.stores.sqlite_check import check_header, check_owner, open_to_read, size, unreadable
 from llmcp.stores.sqlite_connection import connect, corrupt, refuse_others, translated
 from llmcp.stores.sqlite_down import DOWN, UNREADABLE
 
@@ -44,7 +44,7 @@ def version_of(path: Path) -> int:
         check_header(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    with translated(path), closing(connect(path, read_only=True)) as connection:
+    with translated(path), closing(open_to_read(path)) as connection:
         return check_owner(connection, path)
 
 
@@ -91,6 +91,8 @@ def _keep(path: Path, version: int) -> Path:
         need_room(path.parent, _ROOM * size(path))
     except OSError as error:
         raise unreadable(path, error) from error
+    for leftover in path.parent.glob(f".{path.name}.v*.bak.partial*"):
+        leftover.unlink(missing_ok=True)  # of a migration that was killed: under the lock there is no other
     target = fresh_name(path, f"v{version}-{stamp()}")
     backup(path, target)
     return target

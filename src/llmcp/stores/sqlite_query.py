@@ -19,7 +19,7 @@ from llmcp.core.record_filter import is_covered
 from llmcp.core.records import Stream
 from llmcp.stores.sqlite_facets_match import matching_facets, narrows
 from llmcp.stores.sqlite_seek import walk
-from llmcp.stores.sqlite_spans import LAST_SEQ, bounds_of
+from llmcp.stores.sqlite_spans import BLOCK_BITS, LAST_SEQ, bounds_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -90,8 +90,11 @@ def _of_decision(connection: sqlite3.Connection, decision_id: str, low: int, hig
 
 def _of_session(connection: sqlite3.Connection, session: str, low: int, high: int, *, newest_first: bool) -> Iterator[int]:
     order = "DESC" if newest_first else "ASC"
-    sql = f"SELECT seq FROM record_sessions WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq {order}"  # noqa: S608 - see above
-    yield from (seq for (seq,) in connection.execute(sql, (session, low, high)))
+    sql = f"SELECT seq FROM record_sessions WHERE block = ? AND session = ? AND seq BETWEEN ? AND ? ORDER BY seq {order}"  # noqa: S608 - see above
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
+    blocks = range(low >> BLOCK_BITS, (min(high, last) >> BLOCK_BITS) + 1)
+    for block in reversed(blocks) if newest_first else blocks:
+        yield from (seq for (seq,) in connection.execute(sql, (block, session, low, high)))
 
 
 def _checked(

@@ -56,7 +56,9 @@ LOG_OF_2: Final = (
 )""",
     # Where in the order of `seq` each ten minutes lie (`sqlite_spans`), and the records of an agent's session.
     "CREATE TABLE record_spans (slot TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE record_sessions (session TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (session, seq)) WITHOUT ROWID",
+    """CREATE TABLE record_sessions (
+   block INTEGER NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (block, session, seq)
+) WITHOUT ROWID""",
     # What the records of an hour (hours since 1970) and a facet add up to.
     """CREATE TABLE usage (
    hour INTEGER NOT NULL, facet INTEGER NOT NULL, requests INTEGER NOT NULL, input_tokens INTEGER NOT NULL,

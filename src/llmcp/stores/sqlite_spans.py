@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SLOT_CHARS: Final = len("2026-01-31T12:3")
 LAST_SEQ: Final = (1 << 63) - 1
+BLOCK_BITS: Final = 16
+"""Sessions are kept apart by blocks of so many rows: a batch then touches the pages of the newest block, not one a record."""
+
 _FEW_ROWS: Final = 256
 
 _NOTE: Final = """INSERT INTO record_spans VALUES (?, ?, ?)
@@ -43,14 +46,14 @@ def note_sessions(connection: sqlite3.Connection, first: int, records: Iterable[
     values: list[str | int] = []
     for seq, record in enumerate(records, first):
         if record.session:
-            values += (record.session, seq)
+            values += (seq >> BLOCK_BITS, record.session, seq)
     if values:
-        write_rows(connection, "INSERT INTO record_sessions", 2, values)
+        write_rows(connection, "INSERT INTO record_sessions", 3, values)
 
 
 def forget_spans(connection: sqlite3.Connection, size: int) -> None:
     """Forget where rows up to `size` lie, which are being pruned: also what the sessions of theirs were called."""
-    connection.execute("DELETE FROM record_sessions WHERE seq <= ?", (size,))
+    connection.execute("DELETE FROM record_sessions WHERE block <= ? AND seq <= ?", (size >> BLOCK_BITS, size))
     connection.execute("DELETE FROM record_spans WHERE last <= ?", (size,))
 
 

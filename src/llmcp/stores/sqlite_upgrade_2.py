@@ -41,7 +41,7 @@ def upgrade(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
 
 def _fill(connection: sqlite3.Connection) -> None:
     facets, persons = FacetCache(), PersonCache()
-    rows = connection.execute("SELECT seq, id, time, record FROM records_of_1 ORDER BY seq")
+    rows = connection.execute("SELECT seq, id, time, CAST(record AS BLOB) FROM records_of_1 ORDER BY seq")
     while batch := rows.fetchmany(_AT_ONCE):
         for run in _runs(batch):
             records = persons.concealed(connection, [_read(*row) for row in run])

@@ -86,9 +86,12 @@ def store(of: Home | None = None) -> Iterator[Any]:
 def usage_log(of: Home | None = None) -> UsageLog:
     """Open the usage rollups of a home. Raises: UnreachableError where the store cannot be opened."""
     from llmcp.stores import open_usage_log
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or home()
-    return open_usage_log(load_settings(the_home).store, the_home.data)
+    settings = load_settings(the_home)
+    refuse_upgrade_in_use(the_home, settings)
+    return open_usage_log(settings.store, the_home.data)
 
 
 def now() -> datetime:
@@ -158,7 +161,7 @@ def serve(  # noqa: PLR0913 - what the command line takes
     log_to_file: bool = False,
 ) -> int:
     """Run the daemon until it is told to stop (or start one and return, with `detach`); return the exit code."""
-    from llmcp.wiring.serving import Asked
+    from llmcp.wiring.asked import Asked
 
     asked = Asked(host, port, admin_port, tuple(policies), insecure, log_to_file)
     if detach:

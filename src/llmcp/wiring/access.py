@@ -2,8 +2,8 @@
 
 Rules:
 1. All of it blocks (store, keychain, secret manager) and is done by the thread of `runtime.changes`.
-2. A secret store that cannot be opened keeps no revocation from acting: the pepper never changes, and credentials keep their last
-   good values.
+2. A secret store that cannot be opened keeps no revocation from acting: pepper and credentials keep their last good values, and are
+   soon asked for again.
 3. Where nothing was ever stored, no secret is asked for.
 4. The stores are opened (and checked, and migrated) once, before the recorder opens its own.
 """
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import BearerVerifier, ChangeLog, CredentialStore, IdentityStore, SecretStore
     from llmcp.wiring.jwt import JwtIssuer
+
+_SOON_S = 15.0
 
 
 def watch_access(home: Home, settings: Callable[[], Settings], issuer: JwtIssuer) -> Changes[Access]:
@@ -74,6 +76,7 @@ class AccessLoader:
         self._entries: CredentialStore = SqliteCredentials(path)
         self._changes: ChangeLog = ChangeWatch(path)
         self._pepper = b""
+        self._troubled = False
         self._last: tuple[Credential, ...] = ()
 
     def look(self) -> object:
@@ -95,23 +98,27 @@ class AccessLoader:
         held = {credential.entry.id for credential in found.credentials}
         lost = [entry for entry in entries if entry.id not in held]
         access = Access(directory, found.credentials, self._verifier, unavailable=lost)
-        return Fresh(access, (*problems, *found.problems, *access.problems), outside=found.outside)
+        self._troubled = bool(problems or found.problems)
+        return Fresh(access, (*problems, *found.problems, *access.problems), outside=found.outside or self._troubled)
 
     def refresh_s(self) -> float:
-        """Return how often sources outside are asked again."""
-        return self._settings().credentials.refresh_s
+        """Return how often sources outside are asked again; sooner where something could not be read: a keychain gets unlocked."""
+        wanted = self._settings().credentials.refresh_s
+        return min(wanted, _SOON_S) if self._troubled else wanted
 
     def _find_pepper(self, secrets: SecretStore, tokens: int) -> tuple[bytes, tuple[str, ...]]:
         """Return the pepper and what is wrong with it. The last one is kept where it cannot be read any more."""
         from llmcp.control.pepper import lost, read_pepper
 
-        if not tokens or self._pepper:
-            return self._pepper, ()
+        if not tokens:
+            return b"", ()
         try:
-            self._pepper = read_pepper(secrets)
-            if self._pepper:
-                return self._pepper, ()
+            found = read_pepper(secrets)
+            if found:
+                self._pepper = found
+                return found, ()
             wrong: LlmcpError = lost(tokens)
         except LlmcpError as error:
             wrong = error
-        return b"", (f"no virtual key can be checked, all get 401 ({wrong.what}: {wrong.why})",)
+        meant = "the one read before is used" if self._pepper else "no virtual key can be checked, all get 401"
+        return self._pepper, (f"{meant} ({wrong.what}: {wrong.why})",)

@@ -66,8 +66,10 @@ def open_keys(home: Home, settings: Settings, notice: Callable[[str], None]) -> 
     """Return what the `key` verbs work with. The home is made, the store created or migrated."""
     from llmcp.control.credentials import Keys
     from llmcp.stores.sqlite_credentials import SqliteCredentials
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     home.create()
+    refuse_upgrade_in_use(home, settings)
     return Keys(SqliteCredentials(store_path(home, settings)), open_secrets(home, settings, notice), catalog_of(settings))
 
 
@@ -123,6 +125,7 @@ def rotate_master(home: Home, settings: Settings, new: str, change: Change, noti
     from llmcp.stores.secret_file import FileSecretStore
     from llmcp.stores.sqlite_change import change as changed
     from llmcp.stores.sqlite_file import prepare
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     kept = open_secrets(home, settings, notice).settled()
     if not isinstance(kept, FileSecretStore):
@@ -131,6 +134,7 @@ def rotate_master(home: Home, settings: Settings, new: str, change: Change, noti
             "there is no master key to rotate", why=f"the secrets are {where}", fix="nothing to do", code="no-master-key"
         )
     path = store_path(home, settings)
+    refuse_upgrade_in_use(home, settings)
     prepare(path)
     record = change.record("key.master", kept.path.name, given="yes" if new else "no")
     with changed(path, record):

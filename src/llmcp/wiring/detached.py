@@ -18,7 +18,7 @@ from llmcp.wiring.remote import status
 
 if TYPE_CHECKING:
     from llmcp.config.home import Home
-    from llmcp.wiring.serving import Asked
+    from llmcp.wiring.asked import Asked
 
 _START_S = 30.0
 _PAUSE_S = 0.05

@@ -1,8 +1,7 @@
-"""Orgs, apps and tokens put together: the home's store, its pepper, and who changes something.
+"""Orgs, apps and tokens put together: the home's store and its pepper.
 
 Rules:
 1. The first token of a home makes the pepper, under a lock: two commands at once must not make two.
-2. The operator is the operating system's user, not what the environment says.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmcp.config.home import Home
-    from llmcp.control.change import Change
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import IdentityStore, SecretStore
 
@@ -21,9 +19,12 @@ def identities(of: Home | None = None, settings: Settings | None = None) -> Iden
     """Open the orgs, apps and tokens of a home. Raises: UnreachableError, ConflictError where the store is not usable."""
     from llmcp import wiring
     from llmcp.stores import open_identities
+    from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     the_home = of or wiring.home()
-    return open_identities((settings or wiring.load_settings(the_home)).store, the_home.data)
+    known = settings or wiring.load_settings(the_home)
+    refuse_upgrade_in_use(the_home, known)
+    return open_identities(known.store, the_home.data)
 
 
 def secrets(of: Home | None = None, settings: Settings | None = None) -> SecretStore:
@@ -33,25 +34,6 @@ def secrets(of: Home | None = None, settings: Settings | None = None) -> SecretS
 
     the_home = of or wiring.home()
     return open_secrets(the_home, settings or wiring.load_settings(the_home))
-
-
-def change() -> Change:
-    """Return the circumstances of a change that begins now."""
-    from llmcp import wiring
-    from llmcp.control.change import Change
-
-    now = wiring.now()
-    return Change(f"local:{operator()}", now, f"c_{int(now.timestamp() * 1000):012x}{random_bytes(10).hex()}")
-
-
-def operator() -> str:
-    """Return the name of the operating system's user, or the number where there is no name (a container)."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def random_bytes(size: int) -> bytes:

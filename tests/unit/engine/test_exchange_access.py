@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.accesses import STORED, Issuer, access, credential, make_token
-from fakes.planes import Program, deny, exchange, plane
+from fakes.planes import Program, StillClock, deny, exchange, plane
 from llmcp import data
 from llmcp.core.decide import Decision, Verdict
 from llmcp.core.http import Forward, ReadBody, RequestHead, Respond, header
@@ -19,6 +19,7 @@ from llmcp.core.pricing import PriceTable
 from llmcp.core.records import DecisionRecord, canonical, timestamp
 from llmcp.core.settings import AuthSettings, ProviderSettings, Settings
 from llmcp.engine.access import Access
+from llmcp.engine.exchange import Exchange
 from llmcp.engine.policy_program import CompiledProgram
 from llmcp.engine.settlement import settle
 from llmcp.policyfile.parse import parse_policy
@@ -433,3 +434,45 @@ def test_a_denied_request_gets_no_credential() -> None:
     answer, run = ask(SERVED, BEARER, on=plane(Program(lambda _view: deny())))
     assert isinstance(answer, Respond)
     assert not run.progress.injected
+
+
+def test_what_is_remembered_of_a_header_set_outlives_neither_expiry_nor_snapshot() -> None:
+    """One connection's very headers: good, then expired; good again with another snapshot, then revoked."""
+    key, token = make_token(21, expires="2026-11-21T00:00:05.000000Z")
+    longer = make_token(21, expires="2026-11-21T01:00:00.000000Z")[1]
+    gone = make_token(21, revoked="2026-11-21T00:00:00.000000Z")[1]
+    on, head = plane(), RequestHead("POST", NATIVE, ((b"authorization", b"Bearer " + key.encode()), JSON))
+
+    def asked(of: Access, second: int) -> bool:
+        clock = StillClock(at=NOW.replace(second=second))
+        run = Exchange(on, decision_id="d_test", client_ip="", clock=clock, emit=lambda _: None, access=of)
+        return isinstance(run.receive_head(head), ReadBody)
+
+    short, long, revoked = access(token), access(longer), access(gone)
+    assert [asked(short, second) for second in (0, 1, 4, 5, 6, 1)] == [True, True, True, False, False, True]
+    assert [asked(of, 6) for of in (long, short, long, revoked, revoked)] == [True, False, True, False, False]
+
+
+def test_a_rotated_credential_replaces_the_remembered_headers() -> None:
+    """The very headers of a connection carry the new secret from the next snapshot on."""
+    on, head = plane(), RequestHead("POST", NATIVE, (BEARER, JSON))
+    sent = []
+    for secret in (STORED, STORED, "sk-" + "newer" * 6):
+        run = exchange(on, access=access(TOKEN, credentials=(credential(secret=secret),)))
+        run.receive_head(head)
+        forward = run.receive_body(CHAT)
+        assert isinstance(forward, Forward)
+        sent.append(header(forward.headers, b"authorization"))
+    assert sent == [f"Bearer {secret}".encode() for secret in (STORED, STORED, "sk-" + "newer" * 6)]
+
+
+def test_equal_requests_get_the_very_same_headers_object() -> None:
+    """The socket layer knows a rendered head by it."""
+    on, head = plane(), RequestHead("POST", NATIVE, (BEARER, JSON))
+    runs = [exchange(on, access=SERVED) for _ in range(2)]
+    for run in runs:
+        run.receive_head(head)
+    first, second = [run.receive_body(CHAT) for run in runs]
+    assert isinstance(first, Forward)
+    assert isinstance(second, Forward)
+    assert first.headers is second.headers

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from contract.audit_log import record
 from contract.store_lifecycle import Kit, StoreLifecycleContract
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_keeper import SqliteKeeper
@@ -30,6 +35,48 @@ def kit(tmp_path: Path) -> Kit:
     """Return a keeper of a store that is not there yet."""
     path = tmp_path / "llmcp.db"
     return Kit(SqliteKeeper(path), lambda: SqliteAuditLog(path), forge_version, forge_owner, tmp_path)
+
+
+RESTORER = """
+import sys
+from pathlib import Path
+from llmcp.core.control_records import ControlRecord
+from llmcp.stores.sqlite_restore import restore
+path, sources = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
+print("ready", flush=True)
+while True:
+    for source in sources:
+        restore(path, source, ControlRecord(action="store.restore", actor="a", id="c", time="t"))
+        for aside in path.parent.glob("*.before-restore-*"):
+            aside.unlink()
+"""
+
+
+def test_a_kill_in_the_middle_of_a_restore_leaves_one_of_the_two_stores_whole(tmp_path: Path) -> None:
+    """At every moment the path names a whole store; nothing of the old log is taken for the new file's."""
+    keeper = SqliteKeeper(tmp_path / "llmcp.db")
+    log = SqliteAuditLog(keeper.path)
+    for name, more in zip(("a.bak", "b.bak"), (60, 80), strict=True):
+        log.append([record(session="x" * 300) for _ in range(more)])
+        keeper.backup(tmp_path / name)
+    log.close()
+    dice = random.Random(3)  # noqa: S311 - reproducible moments
+    for _ in range(8):
+        child = subprocess.Popen(
+            [sys.executable, "-c", RESTORER, str(keeper.path), str(tmp_path / "a.bak"), str(tmp_path / "b.bak")],
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(dice.uniform(0.0, 0.3))
+        child.kill()
+        child.wait()
+        facts, found = keeper.check(quick=False)
+        assert found == []
+        assert facts.records in {*range(60, 69), *range(140, 149)}  # one more for each time that nothing was replaced
+        log = SqliteAuditLog(keeper.path)
+        assert log.append([record()]) == facts.records + 1
+        log.close()
 
 
 class TestSqliteLifecycle(StoreLifecycleContract):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llmcp.wiring.serving import DecisionIds
+from llmcp.wiring.clocks import DecisionIds
 
 
 def test_ids_are_unique_and_well_formed_across_the_blocks_of_random_bytes() -> None:

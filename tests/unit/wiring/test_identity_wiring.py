@@ -1,4 +1,4 @@
-"""Rules of `llmcp.wiring.identities`."""
+"""Rules of `llmcp.wiring.identities` and `llmcp.wiring.changes`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from llmcp import wiring
 from llmcp.control.pepper import read_pepper
 from llmcp.core.records import timestamp
+from llmcp.wiring import changes
 from llmcp.wiring import identities as wired
 
 
@@ -35,17 +36,17 @@ def test_first_tokens_made_at_once_share_one_pepper() -> None:
 
 
 def test_the_operator_is_who_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rule 2: a variable is no proof."""
+    """A variable is no proof."""
     for name in ("USER", "LOGNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
-    assert "somebody-else" not in wired.change().actor
-    assert wired.change().actor.startswith("local:")
+    assert "somebody-else" not in changes.change().actor
+    assert changes.change().actor.startswith("local:")
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_123)
-    assert wired.operator() == "4000000123"
+    assert changes.operator() == "4000000123"
 
 
 def test_two_changes_never_share_an_id() -> None:
     """And they sort by age."""
-    ids = [wired.change().record_id for _ in range(50)]
+    ids = [changes.change().record_id for _ in range(50)]
     assert len(set(ids)) == 50
     assert [at[:14] for at in ids] == sorted(at[:14] for at in ids)

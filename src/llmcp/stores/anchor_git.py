@@ -1,0 +1,66 @@
+"""An anchor in a git repository: a file in it, and a commit for every checkpoint. Pushing it elsewhere is its owner's."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from llmcp.core.signed_note import peek
+from llmcp.errors import UnreachableError
+from llmcp.stores.anchor_file import append_line, parse_lines, reported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE: Final = "llmcp-checkpoints.jsonl"
+_TIMEOUT_S: Final = 30
+_IDENTITY: Final = (
+    "-c",
+    "user.name=llmcp",
+    "-c",
+    "user.email=llmcp@localhost",
+    "-c",
+    "commit.gpgSign=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+)
+
+
+class GitAnchor:
+    """An `Anchor` that commits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = f"git:{path}"
+
+    def append(self, note: str) -> None:
+        """Keep a note for good. Raises: UnreachableError."""
+        self._git("rev-parse", "--git-dir")
+        with reported(self.name):
+            append_line(self._path / FILE, note)
+        said = peek(note)
+        self._git("add", "--", FILE)
+        self._git(*_IDENTITY, "commit", "--quiet", "-m", f"Checkpoint {said.origin} {said.size}", "--", FILE)
+
+    def notes(self) -> Iterator[str]:
+        """Yield all notes that were committed, oldest first. Raises: UnreachableError."""
+        yield from parse_lines(iter(self._git("show", f"HEAD:./{FILE}").splitlines()))
+
+    def _git(self, *words: str) -> bytes:
+        with reported(self.name):
+            try:
+                done = subprocess.run(  # noqa: S603 - a fixed program, no shell
+                    ["git", "-C", str(self._path), *words],  # noqa: S607 - found on the path, as the user's own is
+                    capture_output=True, check=False, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired as error:
+                raise TimeoutError(None, f"git took longer than {_TIMEOUT_S} s") from error
+        if done.returncode:
+            raise UnreachableError(
+                f"the anchor `{self.name}` cannot be used",
+                why=f"`git {next(word for word in words if not word.startswith('-') and '=' not in word)}` ended with {done.returncode}",
+                fix=f"it must be a git repository: `git init {self._path}`",
+                code="anchor-unreachable",
+            )
+        return done.stdout
