@@ -163,7 +163,7 @@ def key_id(kid: str) -> str:
 
 def _decoded(part: str) -> bytes:
     """Decode base64url, leniently: what verification would take must be recognised. Raises: ValueError."""
-    data = part.encode("ascii").translate(_URL_SAFE)
+    data = part.encode("ascii").translate(_URL_SAFE, b" \t=")
     return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 
 

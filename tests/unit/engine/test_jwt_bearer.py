@@ -494,3 +494,12 @@ def test_a_token_with_parts_too_many_is_refused_and_does_not_pass_for_another_ke
     assert isinstance(verifier.verify(token, NOW), NotProven)
     claims = presented(((b"authorization", b"Bearer " + token.encode()),)).claims
     assert [claim.text for claim in claims] == [token.encode()]
+
+
+@pytest.mark.parametrize("gap", [" ", "\t", "=", "  "])
+def test_a_token_with_something_between_its_parts_is_refused_and_does_not_pass_for_another_key(gap: str) -> None:
+    """Where it was copied with a line's end, say."""
+    token = signed(claims_of(ISSUER), kid="k1").replace(".", f".{gap}", 1)
+    verifier = bearer()
+    assert verifier.recognises(token)
+    assert isinstance(verifier.verify(token, NOW), NotProven)
