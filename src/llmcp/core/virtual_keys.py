@@ -78,7 +78,7 @@ def named(spelt: str) -> str | None:
 
 def masked(text: str) -> str:
     """Return `text` with the secret of every virtual key in it, in any letter case and percent-escaped or not, left out."""
-    return _KEY_INSIDE.sub("\\1_…", text)
+    return _KEY_INSIDE.sub("\\1_…", text) if "_" in text or "%" in text else text
 
 
 def _checksum(body: bytes) -> bytes:

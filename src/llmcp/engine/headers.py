@@ -108,7 +108,7 @@ def upstream_headers(headers: Headers, *, accept_encoding: bytes) -> Headers:
         and name not in named
         and not name.startswith(_OWN_PREFIX)
         and not has_virtual_key(value)
-        and not has_virtual_key(name)
+        and VIRTUAL_KEY_PREFIX not in name
     ]
     kept.append((b"accept-encoding", accept_encoding))
     return tuple(kept)

@@ -197,7 +197,7 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
 
 def _name(text: str) -> str:
     """Return what is kept of a name that somebody else chose."""
-    return masked(text)[:_MAX_NAME] if "_" in text or "%" in text else text[:_MAX_NAME]
+    return masked(text)[:_MAX_NAME]
 
 
 def _facts(progress: Progress) -> Facts:

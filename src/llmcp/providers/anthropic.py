@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MESSAGES, COUNT_TOKENS, COMPLETE, BATCH, RESOURCE = "messages", "count_tokens", "complete", "batch", "resource"
 _GOVERNED = frozenset(
-    {"model", "stream", "max_tokens", "max_tokens_to_sample", "temperature", "top_p", "tools", "messages", "system"}
+    {"model", "models", "stream", "max_tokens", "max_tokens_to_sample", "temperature", "top_p", "tools", "messages", "system"}
 )
 _POST = frozenset({"POST"})
 _READ = frozenset({"GET", "HEAD"})
@@ -167,6 +167,7 @@ def _read_one(endpoint: Endpoint, fields: Members) -> RequestFacts:
         texts=texts.texts(),
         turns=turns,
         skipped=texts.skipped(),
+        fallback_models=anthropic_messages.other_models(fields),
     )
 
 
@@ -178,7 +179,7 @@ def _read_batch(endpoint: Endpoint, fields: Members) -> RequestFacts:
     limits: list[int] = []
     turns = 0
     for inner in _batch_params(fields.raw("requests")):
-        models.add(inner.string("model"))
+        models.update((inner.string("model"), *anthropic_messages.other_models(inner)))
         turns += anthropic_messages.read_prompt(inner.value("system"), inner.value("messages"), texts)
         tools |= dict.fromkeys(anthropic_messages.tool_names(inner))
         limits += [n for n in (inner.whole("max_tokens"),) if n is not None]
