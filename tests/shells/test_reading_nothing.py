@@ -71,6 +71,13 @@ def test_asking_for_one_thing_of_a_home_without_a_store_is_not_found(tmp_path: P
     assert not home.exists()
 
 
+def test_a_key_that_nobody_can_be_asked_for_makes_no_home(tmp_path: Path) -> None:
+    """Wrong input leaves nothing behind, where nothing was."""
+    home = tmp_path / "home"
+    assert llmcp(home, "key", "set", "openai", "--from-env", "NO_SUCH_VARIABLE").returncode == 2
+    assert not home.exists()
+
+
 def test_the_empty_answer_is_one_json_document(tmp_path: Path) -> None:
     """A script sees what it would see of an empty store."""
     done = llmcp(tmp_path / "home", "audit", "query", "--json")

@@ -51,15 +51,15 @@ def set_(
 
     home = wiring.home()
     settings = wiring.load_settings(home)
-    keys = wired.open_keys(home, settings, say)
     wanted = wired.wants(
         settings, credentials.Wanted(provider, org, label, source, weight, tuple(resource or ()), force=force)
     )  # fmt: skip
-    credentials.check_wanted(keys, wanted)
+    credentials.check_wanted(wired.known_keys(home, settings, say), wanted)
     stored = source == "stored"
     if not stored and (stdin or from_env):
         raise UsageError("`--source` says where the key is", fix="leave out `--stdin` and `--from-env`")
     secret = _secret(f"Key for {wanted.provider}", stdin=stdin, from_env=from_env) if stored else ""
+    keys = wired.open_keys(home, settings, say)
     entry, replaced = credentials.set_key(keys, wanted, secret, changes.change(), wired.fresh_id())
     _emit(entry, as_json=as_json)
     where = f"in the {_place(keys.secrets.kind)}" if stored else f"read from `{source}` by whoever uses it"
