@@ -54,7 +54,7 @@ def set_(
     wanted = wired.wants(
         settings, credentials.Wanted(provider, org, label, source, weight, tuple(resource or ()), force=force)
     )  # fmt: skip
-    credentials.check_wanted(wired.known_keys(home, settings, say), wanted)
+    credentials.check_wanted(wired.catalog_of(settings), wanted)
     stored = source == "stored"
     if not stored and (stdin or from_env):
         raise UsageError("`--source` says where the key is", fix="leave out `--stdin` and `--from-env`")

@@ -64,9 +64,9 @@ class Keys:
     catalog: Catalog
 
 
-def check_wanted(keys: Keys, wanted: Wanted) -> ProviderEntry:
+def check_wanted(catalog: Catalog, wanted: Wanted) -> ProviderEntry:
     """Check all but the secret, before a person is asked for it; return the provider. Raises: NotFoundError, UsageError."""
-    provider = keys.catalog.entries.get(wanted.provider)
+    provider = catalog.entries.get(wanted.provider)
     if provider is None:
         raise NotFoundError(
             f"there is no provider `{_shown(wanted.provider)}`",
@@ -95,7 +95,7 @@ def set_key(keys: Keys, wanted: Wanted, secret: str, change: Change, fresh_id: s
 
     Raises: NotFoundError, UsageError, and what the stores raise.
     """
-    provider = check_wanted(keys, wanted)
+    provider = check_wanted(keys.catalog, wanted)
     secret = checked(secret, provider, keys.catalog, force=wanted.force) if wanted.source == STORED else ""
     same = (wanted.provider, wanted.org, wanted.label)
     older = next((entry for entry in keys.entries.entries() if (entry.provider, entry.org, entry.label) == same), None)

@@ -200,14 +200,14 @@ def test_what_cannot_be_kept_is_said_before_anybody_is_asked_for_a_key(
 ) -> None:
     """Also a key given as a source, which is not quoted."""
     with pytest.raises(error) as told:
-        check_wanted(keys, wanted)
+        check_wanted(keys.catalog, wanted)
     assert KEY not in f"{told.value}{told.value.why}{told.value.fix}"
 
 
 def test_an_azure_key_names_its_resources_unless_the_host_is_fixed(keys: Keys) -> None:
     """Anybody can own a resource: the key goes only where it was sent."""
-    check_wanted(keys, Wanted("azure", resources=("mine", "other-1")))
-    check_wanted(keys, Wanted("azure", placed=True))
+    check_wanted(keys.catalog, Wanted("azure", resources=("mine", "other-1")))
+    check_wanted(keys.catalog, Wanted("azure", placed=True))
 
 
 @pytest.mark.parametrize("source", ["stored", "env:OPENAI_API_KEY", "aws:prod/llm", "aws:prod/llm#openai",
