@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STREAMS: Final = ("decision", "control")
 PRUNE_ACTION: Final = "audit.prune"
+_TURNS: Final = 12
 PROOF_TYPE: Final = "llmcp.dev/ledger/inclusion-proof/v1"
 
 
@@ -61,6 +62,9 @@ class Kind(StrEnum):
     ANCHOR_CONFLICT = "anchor-conflict"
     ANCHOR_UNREADABLE = "anchor-unreadable"
     KEY_CHANGED = "key-changed"
+    PERSON_ALTERED = "person-altered"
+    BODY_ALTERED = "body-altered"
+    SCHEMA_ALTERED = "schema-altered"
     DISCONNECTED = "records-without-leaves"
 
 
@@ -199,8 +203,8 @@ class DamageList:
     def add(self, damage: Damage) -> None:
         """Add one."""
         self.count += 1
-        # Two findings about each record may take turns: look past the other one.
-        for at in range(len(self._kept) - 1, max(-1, len(self._kept) - 4), -1):
+        # Several findings about each record may take turns: look past the others.
+        for at in range(len(self._kept) - 1, max(-1, len(self._kept) - 1 - _TURNS), -1):
             old = self._kept[at]
             if (old.kind, old.stream, old.words) == (damage.kind, damage.stream, damage.words) and _follows(old, damage):
                 self._kept[at] = Damage(old.kind, old.stream, old.words, old.first, damage.last or damage.first)

@@ -89,6 +89,11 @@ def reveal(connection: sqlite3.Connection, refs: Collection[str]) -> dict[str, s
     return dict(find_rows(connection, "SELECT ref, value FROM persons WHERE ref IN (", 1, wanted, ")"))
 
 
+def is_reference(ref: bytes, value: bytes, salt: bytes) -> bool:
+    """Tell whether `ref` is the reference of `value` under `salt`."""
+    return ref == (PREFIX + hmac.digest(salt, value, hashlib.sha256)[:_REF_BYTES].hex()).encode()
+
+
 def references(connection: sqlite3.Connection, org: str | None, value: str) -> list[str]:
     """Return the references by which `value` is known, whatever the kind, in one org or in all."""
     where = "value = ?1 AND (?2 IS NULL OR org = ?2)"

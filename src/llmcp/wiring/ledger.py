@@ -173,8 +173,10 @@ def verify_all(
 
     damages, reports = DamageList(), []
     trust = Trust(_trusted(book, keys, damages, note), verify, book.ledger.value(ORIGIN))
+    ledger = SqliteLedger(book.ledger.path, _body_check(book, note))
+    damages.extend(tuple(ledger.beside()))
     for name in (stream,) if stream else STREAMS:
-        with book.ledger.view(name) as view:
+        with ledger.view(name) as view:
             reports.append(verify_stream(view, trust, damages, progress))
     compared = tuple(
         (anchor.name, ledger_anchors.verify_anchor(book.ledger, anchor, trust, damages)) for anchor in book.anchors(anchors)
@@ -206,6 +208,23 @@ def _trusted(book: Book, given: Sequence[str], damages: DamageList, note: Callab
     if known[-1:] != (own,) and any(_has_checkpoints(book, stream) for stream in STREAMS):
         damages.add(Damage(Kind.KEY_CHANGED, "", "the public key beside the log is not that of the key in the secret store"))
     return (own,) if own not in known else known
+
+
+def _body_check(book: Book, note: Callable[[str], None]) -> Callable[[str, bytes], bool] | None:
+    """Return what opens kept bodies; None where there are none, or where their key cannot be had."""
+    from llmcp.stores.sqlite_bodies import KEY_NAME, SqliteBodies
+
+    if not book.ledger.count_bodies("~"):
+        return None
+    try:
+        key = book.secrets().get(KEY_NAME)
+    except LlmcpError as error:
+        note(f"kept bodies are not opened: the secret store cannot be asked ({error.what})")
+        return None
+    if key is None:
+        note("kept bodies are not opened: their key is not in the secret store")
+        return None
+    return SqliteBodies(book.ledger.path, lambda: key).opens
 
 
 def _has_checkpoints(book: Book, stream: str) -> bool:
