@@ -8,6 +8,12 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from llmcp.control.ledger import Notary
+from llmcp.core.signed_note import VerifierKey
+from llmcp.stores.ledger_key import LedgerSigner, verify
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -121,6 +127,29 @@ def test_a_lost_key_is_said_and_an_operator_goes_on_with_another(make_daemon):
     daemon.cli("audit", "checkpoint", "--new-key")
     told = json.loads(daemon.cli("audit", "verify", "--json").stdout)
     assert (told["ok"], len(told["keys"]), told["streams"][1]["checkpoints"]) == (True, 2, 2)
+
+
+def test_a_key_put_before_the_logs_own_is_not_believed(make_daemon):
+    """Somebody who signs everything again, and puts his key beside the log as if it were an older one, is found."""
+    daemon = make_daemon(settings=SETTINGS, start=False)
+    daemon.home.mkdir(mode=0o700)
+    daemon.cli("org", "create", "acme")
+    daemon.cli("audit", "checkpoint")
+    path = daemon.home / "llmcp.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        (own,) = sql.execute("SELECT value FROM meta WHERE name = 'ledger.vkeys'").fetchone()
+        origin, (size, root) = own.partition("+")[0], sql.execute("SELECT size, root FROM checkpoints").fetchone()
+        forger = LedgerSigner(Ed25519PrivateKey.from_private_bytes(b"7" * 32))
+        key = VerifierKey(origin, forger.public)
+        note = Notary(forger, key, verify).sign("control", size, root)
+        sql.execute("UPDATE checkpoints SET note = ?", (note,))
+        sql.execute("UPDATE meta SET value = ? WHERE name = 'ledger.vkeys'", (f"{key.text}\n{own}",))
+    found = daemon.cli("audit", "verify", "--json", check=False)
+    assert found.returncode == 1
+    damages = {(damage["kind"], damage["place"]) for damage in json.loads(found.stdout)["damages"]}
+    assert damages == {("key-changed", ""), ("checkpoint-key", "control, checkpoint 1")}
+    daemon.cli("org", "create", "other")
+    assert daemon.cli("audit", "checkpoint", check=False).returncode == 1
 
 
 def test_usage_errors_have_their_exit_codes(make_daemon):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from llmcp.core.signed_note import CheckpointText
     from llmcp.wiring.ledger import Book
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
 
 Stream = Annotated[str, typer.Option(help="`decision` or `control`.")]
 PublicKey = Annotated[
@@ -241,9 +243,11 @@ def _keys(given: list[str] | None) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> str:
-    from llmcp.errors import NotFoundError
+    from llmcp.errors import NotFoundError, UsageError
 
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"`{path}` is too large", why="no key, checkpoint or proof has as much", fix="check the path")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise NotFoundError(
@@ -265,7 +269,7 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 - whatever the record says
 
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

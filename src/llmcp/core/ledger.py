@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STREAMS: Final = ("decision", "control")
 PRUNE_ACTION: Final = "audit.prune"
+_LONGEST_PROOF: Final = 64
+"""A tree of 2^64 leaves needs no more hashes."""
 _TURNS: Final = 12
 PROOF_TYPE: Final = "llmcp.dev/ledger/inclusion-proof/v1"
 
@@ -166,17 +168,20 @@ def read_inclusion_proof(document: object) -> InclusionProof:
     try:
         if not isinstance(document, dict) or document["type"] != PROOF_TYPE:
             raise _no_proof("its type is another")
+        seq = _number(document["seq"])
+        if not isinstance(document["proof"], list) or len(document["proof"]) > _LONGEST_PROOF:
+            raise _no_proof("its hashes are no list of a proof")
         found = InclusionProof(
             leaf=_bytes(document["leaf"]),
             seq=_number(document["index"]) + 1,
             size=_number(document["size"]),
             proof=tuple(_bytes(part) for part in document["proof"]),
-            note=str(document["checkpoint"]),
-            vkey=str(document["vkey"]),
+            note=_plain(document["checkpoint"]),
+            vkey=_plain(document["vkey"]),
         )
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise _no_proof(f"{type(error).__name__} while reading it") from error
-    if found.seq != document["seq"] or any(len(part) != HASH_BYTES for part in found.proof):
+    if found.seq != seq or any(len(part) != HASH_BYTES for part in found.proof):
         raise _no_proof("its parts contradict each other")
     return found
 
@@ -236,7 +241,11 @@ def _bytes(text: object) -> bytes:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else _wrong(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else _wrong(value)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else _wrong(value)
 
 
 def _wrong(value: object) -> Any:  # noqa: ANN401 - never returns

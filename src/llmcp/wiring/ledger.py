@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "ledger.origin"
 KEYS = "ledger.vkeys"
+VOUCHED = "ledger.vkeys.vouched"
 BETWEEN_STEPS_S = 0.05
 """SQLite's lock is not fair: between two steps of a pruning the recorder gets its turn."""
 
@@ -96,7 +97,10 @@ def open_notary(ledger: Ledger, secrets: SecretStore, wanted_origin: str = "", *
         if not new_key:
             raise _key_lost("the one in the secret store is not the one that signed before")
         known = (*known, key)
+        ledger.keep(VOUCHED, use_cases.vouch(known, key, signer.sign))
         ledger.keep(KEYS, "\n".join(one.text for one in known))
+    elif not use_cases.vouched(known, key, ledger.value(VOUCHED), verify):
+        known = (key,)
     return Notary(signer, key, verify, known)
 
 
@@ -185,8 +189,8 @@ def verify_all(
 
 
 def _trusted(book: Book, given: Sequence[str], damages: DamageList, note: Callable[[str], None]) -> tuple[VerifierKey, ...]:
-    """Return the keys to check with: those given, else those beside the log, which must end with the one in the secret store."""
-    from llmcp.stores.ledger_key import load_signer
+    """Return the keys to check with: those given, else those beside the log, if the one in the secret store vouches for them."""
+    from llmcp.stores.ledger_key import load_signer, verify
 
     if given:
         return tuple(signed_note.parse_vkey(text) for text in given)
@@ -207,6 +211,9 @@ def _trusted(book: Book, given: Sequence[str], damages: DamageList, note: Callab
     own = VerifierKey(book.ledger.value(ORIGIN), signer.public)
     if known[-1:] != (own,) and any(_has_checkpoints(book, stream) for stream in STREAMS):
         damages.add(Damage(Kind.KEY_CHANGED, "", "the public key beside the log is not that of the key in the secret store"))
+    if own in known and not use_cases.vouched(known, own, book.ledger.value(VOUCHED), verify):
+        damages.add(Damage(Kind.KEY_CHANGED, "", "beside the log are keys that the one in the secret store does not vouch for"))
+        return (own,)
     return (own,) if own not in known else known
 
 
@@ -302,7 +309,7 @@ def check_proof(text: str, keys: Sequence[str]) -> tuple[InclusionProof, Checkpo
 
     try:
         proof = read_inclusion_proof(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             "this file is no inclusion proof", why="it is no JSON", fix="make one with `llmcp audit prove`"
         ) from error
