@@ -166,3 +166,16 @@ def test_usage_errors_have_their_exit_codes(make_daemon):
         (("consistency", "1", "2"), 3),
     ]:
         assert (words, daemon.cli("audit", *words, check=False).returncode) == (words, code)
+
+
+def test_a_table_that_is_gone_is_named(make_daemon):
+    """Also where nothing else can be looked at then."""
+    daemon = make_daemon(settings=SETTINGS, start=False)
+    daemon.home.mkdir(mode=0o700)
+    daemon.cli("org", "create", "acme")
+    with closing(sqlite3.connect(daemon.home / "llmcp.db", isolation_level=None)) as sql:
+        sql.execute("DROP TABLE checkpoints")
+    found = daemon.cli("audit", "verify", "--json", check=False)
+    assert found.returncode == 1
+    first, *_ = json.loads(found.stdout)["damages"]
+    assert (first["kind"], first["message"]) == ("schema-altered", "the table `checkpoints` is gone")

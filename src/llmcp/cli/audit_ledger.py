@@ -45,6 +45,9 @@ def verify(
 ) -> None:
     """Check every record against its leaf, every leaf against the tree, and the tree against checkpoints and anchors.
 
+    Only an anchor shows that records were cut off together with the checkpoints over them, or that an old store was put back; nothing
+    covers records after the last checkpoint yet. Who can write the store and has the signing key can do all that llmcp can.
+
     Writes nothing. Exit 1 when anything is damaged; each damage is named. Example: llmcp audit verify --anchor file:/mnt/worm/llmcp
     """
     from llmcp.wiring import ledger
@@ -54,6 +57,8 @@ def verify(
         _book(), stream=_stream(stream, empty=True), anchors=anchor or (), keys=_keys(public_key), progress=_progress(), note=say
     )
     emit_document(report.document(), form, "\n".join(_words(report.document())))
+    if not report.anchors:
+        say("no anchor was asked: records cut off with their checkpoints, or an old store put back, would not show (`--anchor`)")
     if report.damages:
         say(f"damaged: {report.count} findings")
         raise typer.Exit(1)
@@ -284,6 +289,7 @@ def _words(document: dict[str, Any]) -> list[str]:
     lines = [
         f"{report['stream']}: {report['records']} records, {report['checkpoints']} checkpoints, signed up to {report['signed']}"
         + (f", {report['pruned']} pruned" if report["pruned"] else "")
+        + (f", {unsigned} that no checkpoint covers yet" if (unsigned := report["size"] - report["signed"]) > 0 else "")
         for report in document["streams"]
     ]
     lines += [f"{report['name']}: {report['compared']} checkpoints compared" for report in document["anchors"]]

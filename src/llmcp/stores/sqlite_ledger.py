@@ -167,7 +167,9 @@ class SqliteLedgerView:
 
     def pruned(self) -> Pruned | None:
         """Return what was taken away, None where nothing was."""
-        sql = "SELECT CAST(size AS INTEGER), CAST(frontier AS BLOB), time FROM pruned WHERE stream = ?"
+        sql = (
+            "SELECT coalesce(CAST(size AS INTEGER), 0), coalesce(CAST(frontier AS BLOB), x''), time FROM pruned WHERE stream = ?"
+        )
         row = self._connection.execute(sql, (self.stream,)).fetchone()
         return Pruned(int(row[0]), bytes(row[1]), str(row[2])) if row else None
 

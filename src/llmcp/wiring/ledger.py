@@ -172,16 +172,22 @@ def verify_all(
 ) -> Verification:
     """Check the streams (or the one), and hold them against the anchors."""
     from llmcp.control.ledger_chain import Trust
-    from llmcp.control.ledger_verify import verify_stream
+    from llmcp.control.ledger_verify import StreamReport, verify_stream
     from llmcp.stores.ledger_key import verify
 
-    damages, reports = DamageList(), []
-    trust = Trust(_trusted(book, keys, damages, note), verify, book.ledger.value(ORIGIN))
-    ledger = SqliteLedger(book.ledger.path, _body_check(book, note))
-    damages.extend(tuple(ledger.beside()))
-    for name in (stream,) if stream else STREAMS:
-        with ledger.view(name) as view:
-            reports.append(verify_stream(view, trust, damages, progress))
+    damages, reports = DamageList(), list[StreamReport]()
+    damages.extend(tuple(book.ledger.beside()))
+    try:
+        trust = Trust(_trusted(book, keys, damages, note), verify, book.ledger.value(ORIGIN))
+        ledger = SqliteLedger(book.ledger.path, _body_check(book, note))
+        for name in (stream,) if stream else STREAMS:
+            with ledger.view(name) as view:
+                reports.append(verify_stream(view, trust, damages, progress))
+    except UnreachableError as error:
+        if not damages.count:
+            raise
+        damages.add(Damage(Kind.SCHEMA_ALTERED, "", f"the rest cannot be looked at: {error.why}"))
+        return Verification(tuple(reports), (), (), damages.found(), damages.count)
     compared = tuple(
         (anchor.name, ledger_anchors.verify_anchor(book.ledger, anchor, trust, damages)) for anchor in book.anchors(anchors)
     )
