@@ -35,6 +35,7 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
     """
     with translated(path), closing(connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # a token names its user, who may be erased one day
         connection.execute("BEGIN IMMEDIATE")
         try:
             check_version(connection)
