@@ -7,9 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from ledger_stores import decision, standing
+from ledger_stores import control, decision, standing
 from llmcp.errors import UnreachableError
 from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite_change import change
 
 
 @pytest.mark.parametrize("size", ["zz", "", b"\xff", 1.5, -7])
@@ -31,4 +32,15 @@ def test_behind_the_last_possible_number_the_store_is_damaged(tmp_path, seq):
         sql.commit()
     with pytest.raises(UnreachableError) as raised:
         SqliteAuditLog(log.path).append([decision(701)])
+    assert raised.value.code == "store-corrupt"
+
+
+def test_behind_the_last_possible_control_record_nothing_can_be_changed(tmp_path):
+    """It is said in words, and nothing is written."""
+    log = standing(tmp_path / "llmcp.db")
+    with closing(sqlite3.connect(log.path)) as sql:
+        sql.execute("UPDATE control_records SET seq = ? WHERE seq = 8", (2**63 - 1,))
+        sql.commit()
+    with pytest.raises(UnreachableError) as raised, change(log.path, control(9)):
+        pass
     assert raised.value.code == "store-corrupt"
