@@ -23,6 +23,8 @@ from llmcp.cli.app import NOT_BUILT, app
 from llmcp.cli.completion import FILES, script
 from llmcp.conditions.variables import ALL_LABELS, UNBUILT, VARIABLES
 from llmcp.control.audit import COLUMNS
+from llmcp.core.control_records import ControlRecord
+from llmcp.core.ledger import Kind
 from llmcp.core.messages import Operation
 from llmcp.core.pricing import PriceSource
 from llmcp.core.records import DecisionRecord, Outcome, UsageSource
@@ -78,7 +80,7 @@ def _type_name(of: Any) -> str:
     names = {int: "integer", str: "text", bool: "boolean"}
     if get_origin(of) is tuple:
         return f"list of {names[get_args(of)[0]]}"
-    return "map of text" if get_origin(of) is Mapping else names[of]
+    return "map of text" if get_origin(of) in {dict, Mapping} else names[of]
 
 
 def variables() -> Iterator[str]:
@@ -97,8 +99,7 @@ def unbuilt() -> Iterator[str]:
         yield f"| variables `{name}` | P204 | {why} |"
     for name in ("rollout", "detectors"):
         yield f"| key `spec.{name}` | P109 | |"
-    for level in ("redacted", "full"):
-        yield f"| `record: {{bodies: {level}}}` | P109 | `none` is kept so far |"
+    yield "| `record: {bodies: redacted}` | P109 | `full` keeps whole bodies, encrypted; `none` keeps none |"
 
 
 def not_built() -> Iterator[str]:
@@ -119,6 +120,7 @@ def _meant(said: Mapping[str, str], names: Iterator[str] | type) -> list[str]:
 def parts() -> dict[str, dict[str, list[str]]]:
     """Return every file that has generated parts, and the lines of each part by name."""
     rows = [f"| `{path}` | {kind} | {meanings.RECORD[path]} |" for path, kind in record_fields(DecisionRecord)]
+    control = [f"| `{path}` | {kind} | {meanings.CONTROL[path]} |" for path, kind in record_fields(ControlRecord)]
     refusals = [f"| {status} | `{kind}` | {meanings.REFUSALS[kind]} |" for kind, status in REFUSAL_STATUS.items()]
     codes = [f"| `{code.code}` | {code.title} | {code.text} | {code.hint} |" for code in CODES.values()]
     return {
@@ -138,7 +140,9 @@ def parts() -> dict[str, dict[str, list[str]]]:
             "usage-sources": _meant(meanings.USAGE_SOURCES, UsageSource),
             "price-sources": _meant(meanings.PRICE_SOURCES, PriceSource),
             "columns": [", ".join(f"`{column}`" for column in COLUMNS)],
+            "control-fields": _table("| field | type | meaning |", control),
         },
+        "docs/ledger.md": {"damages": _meant(meanings.DAMAGES, Kind)},
         "docs/http.md": {"refusals": _table("| status | code | when |", refusals)},
     }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from docs.support import ROOT, script
 from llmcp.conditions.variables import ALL_LABELS, VARIABLES
+from llmcp.core.control_records import ControlRecord
+from llmcp.core.ledger import Kind
 from llmcp.core.pricing import PriceSource
 from llmcp.core.records import DecisionRecord, Outcome, UsageSource
 from llmcp.core.settings import Settings
@@ -23,10 +25,12 @@ def test_every_generated_file_is_what_would_be_written() -> None:
 def test_every_field_of_a_record_has_a_meaning_and_no_other_has() -> None:
     """A new field without a sentence, or a sentence for a field that is gone, fails here."""
     assert {path for path, _ in generate.record_fields(DecisionRecord)} == set(meanings.RECORD)
+    assert {path for path, _ in generate.record_fields(ControlRecord)} == set(meanings.CONTROL)
 
 
 def test_every_value_of_a_closed_list_has_a_meaning() -> None:
-    """Outcomes, sources of usage and price, refusals."""
+    """Outcomes, sources of usage and price, refusals, damages of the ledger."""
+    assert set(map(str, Kind)) == set(meanings.DAMAGES)
     assert set(map(str, Outcome)) == set(meanings.OUTCOMES)
     assert set(map(str, UsageSource)) == set(meanings.USAGE_SOURCES)
     assert set(map(str, PriceSource)) == set(meanings.PRICE_SOURCES)

@@ -12,8 +12,11 @@ import pytest
 import typer
 
 from docs.support import PAGES, ROOT, fenced, prose, script
+from llmcp.admin.reading import READS
 from llmcp.cli.app import NOT_BUILT, app
+from llmcp.config.settings import validate_text
 from llmcp.core import records
+from llmcp.core.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +82,23 @@ def test_commands_that_a_page_shows_exist(page: Path) -> None:
             assert first in known or first in later, said
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_that_a_page_shows_exist(page: Path) -> None:
+    """Every `--option` behind a verb is one of that verb's, in blocks as in the text."""
+    lines = [line.partition(" #")[0] for block in fenced(page, "sh") for line in block.splitlines()]
+    for said in (*lines, *re.findall(r"`(llmcp [^`]*)`", prose(page))):
+        for one in re.split(r"[;&|]|\$\(", said):
+            words = one.rstrip(")").split()
+            if "llmcp" not in words:
+                continue
+            words = words[words.index("llmcp") + 1 :]
+            verb = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in _ALL_VERBS), None)
+            if verb is None:
+                continue
+            known = {option for param in _ALL_VERBS[verb].params for option in (*param.opts, *param.secondary_opts)}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}, one
+
+
 def test_dependencies_are_those_of_the_project() -> None:
     """The list with the reasons is the list that is installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -122,10 +142,46 @@ def test_the_conformance_page_adds_up() -> None:
     assert f"({more} exchanges)" in page
 
 
+def test_settings_that_a_page_shows_are_taken() -> None:
+    """Every YAML block that is no policy is read as the daemon reads `llmcp.yaml`."""
+    blocks = [(page.name, text) for page in PAGES for text in fenced(page, "yaml") if "apiVersion" not in text]
+    shown = [(name, text) for name, text in blocks if text.partition(":")[0] in Settings.model_fields]
+    assert {name for name, _ in shown} >= {"identities.md", "ledger.md", "adding-a-provider.md"}
+    for name, text in shown:
+        assert validate_text(text, name) != Settings(), name
+
+
+def _words_of(folder: str, form: str) -> set[str]:
+    source = ROOT / "src" / "llmcp" / folder
+    return {word for path in source.rglob("*.py") for word in re.findall(rf'"({form})"', path.read_text(encoding="utf-8"))}
+
+
+def test_every_reason_for_a_refused_credential_stands_in_its_page() -> None:
+    """Whoever reads `error_type` in a record finds what it means."""
+    page = (ROOT / "docs" / "identities.md").read_text(encoding="utf-8")
+    reasons = _words_of(
+        "engine", r"virtual_keys?_[a-z_]+|jwt_[a-z_]+|(?:org|app)_(?:disabled|unknown)|no_credential|outside_token_scope"
+    )
+    assert len(reasons) >= 12
+    assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
+
+
+def test_every_error_of_the_store_stands_in_its_page() -> None:
+    """And the page names none that does not exist."""
+    page = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
+    assert _words_of("stores", "store-[a-z]+") == set(re.findall(r"`(store-[a-z]+)`", page))
+
+
+def test_every_read_path_stands_in_its_page() -> None:
+    """With each of its parameters, or with the verb that has the same ones."""
+    page = (ROOT / "docs" / "identities.md").read_text(encoding="utf-8")
+    assert [route.path for route in READS if f"{route.path}`" not in page] == []
+
+
 def test_no_meaning_is_blank() -> None:
     """A row without a sentence would say nothing."""
     meanings = script("meanings")
-    for said in (meanings.RECORD, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS):
+    for said in (meanings.RECORD, meanings.CONTROL, meanings.SETTINGS, meanings.OUTCOMES, meanings.REFUSALS, meanings.DAMAGES):
         assert all(text.strip() for text in said.values())
 
 

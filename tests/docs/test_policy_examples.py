@@ -14,7 +14,7 @@ from llmcp.providers.catalog import load_catalog
 from llmcp.vocabulary import build_vocabulary
 
 _NOW = datetime(2026, 11, 21, tzinfo=UTC)
-_VOCABULARY = build_vocabulary(load_catalog().entries)
+_VOCABULARY = build_vocabulary(load_catalog().entries, allow_full=True)
 _EXAMPLES = [
     pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES

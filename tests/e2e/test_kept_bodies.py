@@ -79,6 +79,20 @@ def test_an_altered_a_swapped_and_a_missing_body_are_found(make_daemon: Callable
         assert sql.execute("SELECT count(*) FROM bodies").fetchone() == (0,)
 
 
+def test_the_setting_acts_without_a_restart(make_daemon: Callable[..., Daemon]) -> None:
+    """A rule that is in force keeps what it says: a daemon that takes the setting while it runs has somewhere to keep it."""
+    daemon = make_daemon()
+    daemon.cli("config", "set", "record.allow_full", "true")
+    before = daemon.status()["revision"]
+    daemon.policy("evidence", POLICY)
+    daemon.wait_for_revision_other_than(before)
+    daemon.cli("reload")
+    headers = {"authorization": "Bearer sk-" + "x" * 20, "content-type": "application/json"}
+    answer = daemon.call("POST", "/openai/v1/chat/completions", body=chat("gpt-4o-mini"), headers=headers)
+    kept = daemon.record(answer.headers["x-llmcp-decision-id"])
+    assert all(ref.startswith("body:") for ref in kept["bodies"].values())
+
+
 def test_without_the_setting_the_policy_does_not_load(make_daemon: Callable[..., Daemon]) -> None:
     """Whole bodies are kept only where the machine's owner said so too."""
     daemon = make_daemon()

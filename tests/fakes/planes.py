@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmcp.core.decide import Decision, RequestView, ResponseView, RuleHit, Verdict
 from llmcp.core.settings import ProviderSettings, Settings
@@ -109,7 +109,10 @@ def plane(program: Program | None = None, *, settings: Settings | None = None) -
     )
 
 
-def exchange(on: Plane, ended: list[Exchange] | None = None, *, access: Access = NOBODY, decision_id: str = "d_test") -> Exchange:
+def exchange(
+    on: Plane, ended: list[Exchange] | None = None, *, access: Access = NOBODY, decision_id: str = "d_test", **more: Any
+) -> Exchange:
     """Open an exchange; `ended` collects it when it is over."""
     collect = (ended if ended is not None else []).append
-    return Exchange(on, decision_id=decision_id, client_ip="127.0.0.1", clock=StillClock(), emit=collect, access=access)
+    given = {"clock": StillClock(), **more}
+    return Exchange(on, decision_id=decision_id, client_ip="127.0.0.1", emit=collect, access=access, **given)

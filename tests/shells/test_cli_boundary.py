@@ -272,3 +272,51 @@ def test_serve_refuses_the_world_without_being_told_twice(home: Path) -> None:
     assert "--insecure" in done.stderr
     assert not (home / "run").exists()
     assert llmcp(home, "serve", "--proxy-port", "8901").returncode == 2
+
+
+_TYPED = "sk-" + "proj-" + "T1ped" * 6
+_OPAQUE = "0a1b2c3d" * 4
+
+
+@pytest.mark.parametrize("key", [_TYPED, _OPAQUE])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("key", "set", "openai", "{}"),
+        ("key", "set", "{}", "--stdin"),
+        ("key", "set", "openai", "--from-env", "{}"),
+        ("key", "set", "openai", "--source", "{}"),
+        ("key", "test", "{}"),
+        ("key", "remove", "{}"),
+        ("key", "rotate", "{}", "--json"),
+        ("key", "list", "{}"),
+    ],
+)
+def test_a_key_typed_in_the_wrong_place_is_not_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], key: str
+) -> None:
+    """The error is read by others: in a CI job's log, over a shoulder."""
+    from llmcp.cli.app import run
+
+    monkeypatch.setenv("LLMCP_HOME", str(tmp_path / "home"))
+    assert run([part.format(key) for part in args]) in {2, 3}
+    written = capsys.readouterr()
+    assert key.lower() not in (written.out + written.err).lower()
+    assert "error" in written.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("org", "show", "{}"), ("token", "create", "--org", "{}"), ("token", "show", "x{}"), ("app", "create", "{}"), ("{}",)],
+)
+def test_a_virtual_key_typed_in_the_wrong_place_is_not_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    """Of it the part that may be shown."""
+    from llmcp.cli.app import run
+
+    secret = "S3cret" * 7
+    monkeypatch.setenv("LLMCP_HOME", str(tmp_path / "home"))
+    assert run([part.format(f"llmcp_{'i' * 11}_{secret}") for part in args]) in {2, 3}
+    written = capsys.readouterr()
+    assert secret.lower() not in (written.out + written.err).lower()

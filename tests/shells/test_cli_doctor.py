@@ -15,6 +15,7 @@ import pytest
 from contract.audit_log import record
 from e2e.daemon import Daemon
 from fakes.provider_server import ProviderServer
+from llmcp.stores.secret_file import FileSecretStore
 from llmcp.stores.sqlite import SqliteAuditLog
 from llmcp.stores.sqlite_migrate import migrate_to
 
@@ -161,3 +162,15 @@ def test_damage_within_the_store_is_found(tmp_path: Path) -> None:
     assert code == 1
     assert found["store"][0]["level"] == "fail"
     assert "restore" in found["store"][0]["fix"]
+
+
+def test_a_wrong_master_key_is_named_where_it_is_wrong(tmp_path: Path) -> None:
+    """Names are readable without it; the advice is about the key, not about what it sealed."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    FileSecretStore(home, "", print).set("credential/a", b"x")
+    code, found = doctor(home, LLMCP_MASTER_KEY="another passphrase than that", LLMCP_CREDENTIALS__BACKEND="file")
+    assert code == 1
+    (secrets,) = found["secrets"]
+    assert secrets["level"] == "fail"
+    assert "LLMCP_MASTER_KEY" in secrets["said"]

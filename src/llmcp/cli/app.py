@@ -108,7 +108,10 @@ def run(argv: Sequence[str]) -> int:
     except typer.exceptions.TyperException as error:
         context = getattr(error, "ctx", None)
         known = context.command_path if context is not None else "llmcp"
-        report(UsageError(error.format_message(), fix=f"`{known} --help` shows what it takes"), as_json=as_json)
+        # What is too much on a line may be the key itself (`key set openai KEY`).
+        said = error.format_message()
+        what = said.partition(" (")[0] if said.startswith("Got unexpected extra") else said
+        report(UsageError(what, fix=f"`{known} --help` shows what it takes"), as_json=as_json)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130

@@ -155,7 +155,7 @@ def verify_proof(
 
 
 def consistency(
-    old: Annotated[str, typer.Argument(help="The older checkpoint: its size, or a file with the note.")],
+    old: Annotated[str, typer.Argument(help="The older checkpoint: its size, or a file with notes.")],
     new: Annotated[str, typer.Argument(help="The newer one.")],
     stream: Stream = "decision",
     public_key: PublicKey = None,
@@ -173,7 +173,7 @@ def consistency(
     def said(word: str) -> CheckpointText:
         if word.isascii() and word.isdecimal():
             return ledger.checkpoint_at(book, _stream(stream), int(word))
-        return ledger.checkpoint_in(book, _read(Path(word)), keys)
+        return ledger.checkpoint_in(book, _read(Path(word)), _stream(stream), keys)
 
     first, second = said(old), said(new)
     proof = [part.hex() for part in ledger.consistency(book, _stream(stream), first, second)]

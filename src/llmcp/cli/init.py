@@ -26,6 +26,23 @@ SETTINGS = """\
 #     base_url: https://api.openai.com
 #     first_byte_s: 600
 
+# auth:
+#   require_virtual_key: false   # true: only keys of `llmcp token create` and of the issuer below are served
+#   jwt:                   # tokens of an OIDC issuer that are taken for virtual keys
+#     issuer: https://login.example.com
+#     audience: [llmcp]
+
+# credentials:             # provider keys: `llmcp key set openai`; never in this file
+#   backend: auto          # keychain, file; auto: the keychain where there is one
+
+# ledger:
+#   checkpoint_s: 60       # how often the log is signed
+#   anchors: []            # copies of checkpoints elsewhere: file:PATH, git:DIRECTORY, https://...
+
+# retention:               # days; 0 keeps them
+#   rows_days: 0
+#   bodies_days: 30
+
 # policies:
 #   paths: []              # none: the directory `policies` beside this file
 

@@ -18,6 +18,7 @@ app = typer.Typer(name="key", help="Manage provider credentials.", no_args_is_he
 _COLUMNS = ("id", "provider", "org", "label", "source", "weight", "resources", "hint", "created", "rotated")
 _CHECKED = ("id", "provider", "org", "label", "place", "state", "said")
 _STDIN_CHARS = 65536
+_VARIABLE_CHARS = 40
 
 Which = Annotated[str, typer.Argument(metavar="ID|PROVIDER", help="The id (`cred_…`), or a provider that has one credential.")]
 Stdin = Annotated[bool, typer.Option("--stdin", help="Read the secret from standard input.")]
@@ -201,7 +202,10 @@ def _secret(prompt: str, *, stdin: bool, from_env: str) -> str:
     if from_env:
         found = wired.variable(from_env)
         if found is None:
-            raise UsageError(f"the variable `{from_env[:64]}` is not set", fix="export it, or use `--stdin`", code="no-variable")
+            named = (
+                f" `{from_env}`" if from_env.isidentifier() and from_env.isupper() and len(from_env) <= _VARIABLE_CHARS else ""
+            )  # else it may be the key itself
+            raise UsageError(f"the variable{named} is not set", fix="export it, or use `--stdin`", code="no-variable")
         return found
     if not sys.stdin.isatty():
         raise UsageError(

@@ -4,12 +4,14 @@ Rules:
 1. Data goes to standard output, everything else to standard error; nothing is coloured.
 2. `--json` is one document; `jsonl` one document a line; `csv` has a header; `table` and `text` are for people.
 3. An error has three lines at most (`error[CODE]`, `cause`, `hint`), or is one JSON object on standard error where JSON was asked for.
+4. An error that repeats what somebody typed repeats no key: terminals scroll back, and the logs of CI jobs are read by many.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 
 _USD = 1_000_000
+# How keys begin that this field hands out, ours among them. What has no form of its own (32 hexadecimal digits) cannot be told from a
+# name; the verbs that might be given one show little of a name they do not know.
+_KEY = re.compile(
+    r"(?<![a-z0-9])((?:sk|pk|rk|gsk|xai|hf|pplx|fw|csk|tgp|nvapi|r8|ya29)[-_.]|aiza|a[ks]ia|llmcp_[0-9a-z]{11}_)[a-z0-9_.:/+=-]{12,}",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class Output(StrEnum):
@@ -157,19 +165,20 @@ def _spreadsheet_safe(cell: str) -> str:
 
 def report(error: LlmcpError, *, as_json: bool) -> None:
     """Write an error to standard error."""
+    what, why, fix = (_KEY.sub(r"\1…", text) for text in (error.what, error.why, error.fix))
     if as_json:
         body = {
             "code": error.code,
-            "message": error.what if not error.why else f"{error.what}: {error.why}",
-            "hint": error.fix,
+            "message": what if not why else f"{what}: {why}",
+            "hint": fix,
             "file": getattr(error, "file", ""),
             "line": getattr(error, "line", 0),
             "column": getattr(error, "column", 0),
         }
         say(json.dumps({"error": body}, ensure_ascii=False))
         return
-    say(f"error[{error.code}]: {error.what}")
-    if error.why:
-        say(f"cause: {error.why}")
-    if error.fix:
-        say(f"hint: {error.fix}")
+    say(f"error[{error.code}]: {what}")
+    if why:
+        say(f"cause: {why}")
+    if fix:
+        say(f"hint: {fix}")

@@ -20,6 +20,7 @@ import msgspec
 
 from llmcp.control.credential_forms import checked, hint
 from llmcp.control.credential_sources import STORED, checked_source
+from llmcp.control.naming import shown
 from llmcp.core.credentials import CredentialEntry, secret_name
 from llmcp.core.records import timestamp
 from llmcp.errors import LlmcpError, NotFoundError, UsageError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 WEIGHT_MAX: Final = 1000
 _RESOURCE: Final = re.compile(r"[a-z0-9-]{2,64}")
 _LABEL_CHARS: Final = 64
+_NAME_CHARS: Final = 20
+_KEY_CHARS: Final = 4
 _GRACE: Final = timedelta(hours=1)
 _PREFIX: Final = "credential/"
 
@@ -66,7 +69,7 @@ def check_wanted(keys: Keys, wanted: Wanted) -> ProviderEntry:
     provider = keys.catalog.entries.get(wanted.provider)
     if provider is None:
         raise NotFoundError(
-            f"there is no provider `{wanted.provider[:64]}`",
+            f"there is no provider `{_shown(wanted.provider)}`",
             fix="`llmcp provider list` names them; one of your own needs `providers.NAME.base_url` and `dialect`",
             code="no-such-provider",
         )
@@ -134,7 +137,7 @@ def find_keys(keys: Keys, name: str = "") -> tuple[CredentialEntry, ...]:
     found = tuple(entry for entry in keys.entries.entries() if name in {"", entry.id, entry.provider})
     if name and not found:
         raise NotFoundError(
-            f"there is no credential `{name[:64]}`",
+            f"there is no credential `{_shown(name)}`",
             why="it is neither the id of one nor a provider that has one",
             fix=f"`llmcp key list` names them; `llmcp key set {name[:64]}` adds one"
             if name in keys.catalog.entries
@@ -209,6 +212,11 @@ def _told(entry: CredentialEntry) -> dict[str, str]:
         "provider": entry.provider, "label": entry.label, "source": entry.source, "weight": str(entry.weight),
         "resources": ",".join(entry.resources),
     }  # fmt: skip
+
+
+def _shown(name: str) -> str:
+    """Return what may be repeated of a name that nothing has: it may be a key, typed in the wrong place."""
+    return shown(name) if len(name) <= _NAME_CHARS else shown(name[:_KEY_CHARS]) + "…"
 
 
 def _digits(text: str) -> str:

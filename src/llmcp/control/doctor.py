@@ -74,6 +74,11 @@ def skip(said: str) -> Finding:
     return Finding(Level.SKIP, said)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return the number with its noun."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def told(error: LlmcpError) -> Finding:
     """Return an error as a finding."""
     return fail(f"{error.what}: {error.why}" if error.why else error.what, error.fix)

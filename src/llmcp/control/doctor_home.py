@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.control.doctor import fail, ok, warn
+from llmcp.control.doctor import counted, fail, ok, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def policies(count: int, problems: Sequence[str], revision: str, status: Mapping
     if not count:
         yield warn("there are no policies: traffic passes and is recorded", "`llmcp init` writes a first one")
     else:
-        yield ok(f"{count} policies load (revision {revision})")
+        yield ok(f"{counted(count, 'policy', 'policies')} in good order (revision {revision})")
     if status is not None:
         if status["revision"] == revision:
             yield ok("the daemon decides by exactly these")

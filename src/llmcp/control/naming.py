@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from llmcp.core.identity import NAME_FORM, is_name
+from llmcp.core.virtual_keys import masked
 from llmcp.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def no_such(what: str, name: str, known: Iterable[str], list_verb: str) -> NotFo
 
 def shown(text: str) -> str:
     """Return what an error may repeat of a text that somebody typed: little, and nothing that steers a terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[:_SHOWN_CHARS])
+    return masked("".join(c if c.isprintable() else "\ufffd" for c in text[:_SHOWN_CHARS]))
 
 
 def _mended(text: str) -> str:

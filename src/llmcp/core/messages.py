@@ -54,7 +54,7 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
 
     `inspected` is False when the dialect does not know the endpoint or the form of the body: then only what the path says is
     filled in and `skipped` says why. `tools` are the names of offered tools (`type` for nameless server tools), in order.
-    `fallback_models` are the models that the request lets the provider take instead. `contents` counts the messages in
+    `fallback_models` are the models that the request lets the provider take instead, or beside (a server tool's own). `contents` counts the messages in
     which a `content` was read. `turns` counts messages. `max_tokens` and `temperature` are None where the request is silent.
     """
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from llmcp.errors import LlmcpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     type Verify = Callable[[bytes, bytes, bytes], bool]
     """Tells whether (public key, signature, message) belong together."""
@@ -155,3 +155,18 @@ def _from_base64(text: str) -> bytes:
 
 def _bad(what: str, why: str, code: str = "") -> NoteError:
     return NoteError(what, why=why, fix="compare with a copy from elsewhere (an anchor, a backup)", code=code)
+
+
+def split_notes(text: str) -> Iterator[str]:
+    """Yield notes that stand one after the other: each is a text, an empty line and signature lines."""
+    lines: list[str] = []
+    signed = False
+    for line in text.splitlines():
+        if signed and not line.startswith("— "):
+            yield "\n".join(lines) + "\n"
+            lines, signed = [], False
+        if lines or line:
+            lines.append(line)
+        signed = signed or (line.startswith("— ") and "" in lines)
+    if signed:
+        yield "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ Rules:
 2. The checksum is CRC-32 over every character before it, so a key that was cut, mistyped or case-changed is refused without a
    lookup. It proves nothing: the keyed digest does.
 3. The digest is HMAC-SHA256 under the home's pepper over the exact characters. Without the pepper no digest can be made or tried.
+4. Texts of others in which a key stands (a user agent, a model's name) are kept without the key's secret: see `masked`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ LENGTH: Final = len(PREFIX) + _ID_CHARS + 1 + _SECRET_CHARS + _CHECKSUM_CHARS
 
 _ID: Final = re.compile(rf"[0-9A-Za-z]{{{_ID_CHARS}}}", re.ASCII)
 _FORM: Final = re.compile(rb"llmcp_[0-9A-Za-z]{%d}_[0-9A-Za-z]{%d}" % (_ID_CHARS, _SECRET_CHARS + _CHECKSUM_CHARS))
+_UNDERSCORE: Final = r"(?:_|%(?:25)*5f)"
+_KEY_INSIDE: Final = re.compile(rf"(llmcp{_UNDERSCORE}[0-9a-z]{{{_ID_CHARS}}}){_UNDERSCORE}[0-9a-z]+", re.ASCII | re.IGNORECASE)
 _PAIRS: Final = tuple((high + low).encode() for high in _ALPHABET for low in _ALPHABET)
 
 
@@ -71,6 +74,11 @@ def named(spelt: str) -> str | None:
         if spelt.startswith(known) and _ID.fullmatch(part := spelt.removeprefix(known)):
             return ID_PREFIX + part
     return None
+
+
+def masked(text: str) -> str:
+    """Return `text` with the secret of every virtual key in it, in any letter case and percent-escaped or not, left out."""
+    return _KEY_INSIDE.sub("\\1_…", text) if "_" in text or "%" in text else text
 
 
 def _checksum(body: bytes) -> bytes:

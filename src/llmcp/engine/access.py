@@ -175,7 +175,12 @@ class Access:
         ended = self._ended(subject.org, subject.app, registered=False)
         if ended:
             return Rejected(ended, "this token is of an org or an app that is not served here", subject)
-        return Caller(subject, "token of the issuer", self._scope(proven))
+        caller = Caller(subject, "token of the issuer", self._scope(proven), _time(proven.expires) if proven.expires else None)
+        return (
+            caller
+            if is_good(caller, now)
+            else Rejected("jwt_not_proven", "this token proves nothing here: it has ended", subject)
+        )
 
     def _known(self, token: Token) -> _Known:
         subject = Subject(

@@ -2,7 +2,8 @@
 
 Rules:
 1. Hearsay: it steers attribution and conditions that name `client.*`, never identity.
-2. Labels: at most 16, keys and values `[a-z0-9_.-]{1,64}`; anything else is the client's mistake and is said so.
+2. No virtual key is kept with what is said, wherever a client put one.
+3. Labels: at most 16, keys and values `[a-z0-9_.-]{1,64}`; anything else is the client's mistake and is said so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from llmcp.core.subject import NO_LABELS, ClientInfo
+from llmcp.core.virtual_keys import masked
 from llmcp.errors import MalformedRequestError
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def read_client(headers: Headers, ip: str) -> ClientInfo:
 def _said(value: bytes) -> str:
     """Return a header's value as bounded, printable text: it goes into records."""
     text = value[:_MAX_SAID].decode("utf-8", "replace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return masked(text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text))
 
 
 def read_labels(headers: Headers) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ Rules:
 1. A client's own provider key goes only to the provider that the path names or, on unified paths, that the key's form names.
 2. A credential in which `llmcp_` stands, in any letter case, is a virtual key wherever an SDK puts it, or was meant to be one: it
    must prove itself, and never goes upstream.
-3. What has the three parts of a JWT may be one of the configured issuer; whose it is, is for `engine.access` to say.
+3. What has the three parts of a JWT, or more, may be one of the configured issuer; whose it is, is for `engine.access` to say.
 4. `Basic` hides a key in its user name or its password; a proxy's own header counts like the others.
 """
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PROXY = b"proxy-authorization"
 _JWT_DOTS = 2
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +59,7 @@ def presented(headers: Headers) -> Presented:
         text = _bare(value)
         if has_virtual_key(text):
             claims.append(Claim(text, virtual=True, header=pair))
-        elif text.count(b".") == _JWT_DOTS:
+        elif text.count(b".") >= _JWT_DOTS:
             claims.append(Claim(text, virtual=False, header=pair))
     return Presented(found > 0, found > 1, tuple(claims))
 
@@ -69,7 +70,7 @@ def claim_of(key: str) -> Claim | None:
         return None
     text = key.encode("utf-8", "surrogatepass")
     virtual = has_virtual_key(text)
-    return Claim(text, virtual) if virtual or text.count(b".") == _JWT_DOTS else None
+    return Claim(text, virtual) if virtual or text.count(b".") >= _JWT_DOTS else None
 
 
 def signed_by_aws(headers: Headers) -> bool:
@@ -88,7 +89,8 @@ def _bare(value: bytes) -> bytes:
             return rest.strip()
         case b"basic":
             try:
-                user, _, password = base64.b64decode(rest.strip(), validate=False).partition(b":")
+                plain = base64.b64decode(rest.strip().translate(_URL_SAFE).rstrip(b"=") + b"==", validate=False)
+                user, _, password = plain.partition(b":")
             except binascii.Error:
                 return text
             return next((part for part in (password, user) if has_virtual_key(part)), text)

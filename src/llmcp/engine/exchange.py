@@ -5,36 +5,37 @@ dialect. The shell calls it, does what it says, and calls `finished` once.
 
 Rules:
 1. States go one way: HEAD → BODY → SENT → (STREAMING | HELD) → DONE → SETTLED; a call in the wrong state raises.
-2. One revision decides the whole exchange, and the record says which; one access snapshot says who asks and what goes upstream.
+2. One revision decides the whole exchange, and the record says which. Who asks, and what goes upstream, is said by the access
+   snapshot of the moment in which the request is complete: a body may come long after its head, and a revocation in between.
 3. Nothing is sent upstream before the request was read, its bearer identified, its credentials placed and every request rule asked.
 4. An exception inside becomes a refusal with 503 in the caller's dialect (or a broken-off stream), never a forwarded request.
 5. A body that no rule edits goes upstream byte for byte; an edit changes the bytes of that field alone.
 6. A response that a rule may still refuse is held back until the rule has spoken; every other one passes as it comes.
 7. Every exchange that names a provider leaves exactly one record.
+8. A stored credential that a provider quotes in its answer reaches neither client nor record: it is blotted out, byte for byte.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from llmcp.core.bodies import Kept
-from llmcp.core.decide import Decision, RecordLevel, RequestView, ResponseView, Verdict
+from llmcp.core.decide import Decision, RecordLevel, ResponseView, Verdict
 from llmcp.core.http import Cut, Forward, Headers, Hold, ReadBody, Replay, Respond, ResponseStart, header
 from llmcp.core.messages import NO_EDITS, Observation, RequestEdits, RequestFacts
-from llmcp.engine.access import NOBODY, Rejected, is_good, outside
+from llmcp.engine.access import NOBODY, outside
 from llmcp.engine.answers import denial, error_name, fault, last_event, not_served, warning_headers
+from llmcp.engine.bearer import Bearer
 from llmcp.engine.checks import check_doubles, check_names, passes_unread, wrong_content, wrong_credentials
-from llmcp.engine.credentials import claim_of
 from llmcp.engine.encoding import decode_request
-from llmcp.engine.headers import client_headers, without
-from llmcp.engine.joined_rules import join_rules
+from llmcp.engine.headers import client_headers, kept_here, without
+from llmcp.engine.placement import ask_rules, place, view_of
 from llmcp.engine.plane import Progress
 from llmcp.engine.stream import ResponseReader, declares_stream
-from llmcp.engine.upstream_headers import outgoing, own_headers, without_keys
+from llmcp.engine.upstream_headers import outgoing, without_keys
 from llmcp.errors import NotEditableError, WrongStateError
 from llmcp.ports import Endpoint, Framing, Refusal, RefusalKind
 
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 _CONTENT_ENCODING = frozenset((b"content-encoding",))
 _HOLD = Hold()
 _OK_BELOW = 300
+_REDIRECT_BELOW = 400
+# What local servers are given for a key (`none`, `EMPTY`) is a word like others.
+_TELLING = 16
+_READING = frozenset({"GET", "HEAD"})
 
 
 class State(StrEnum):
@@ -67,11 +72,13 @@ class State(StrEnum):
 class Exchange:
     """One request. `emit` is handed the progress exactly once, when the exchange is over.
 
+    `access` is the snapshot for the head; `fresh` returns that of the moment in which the body has come, None: the same one.
+
     `closed` says why nothing can be decided now; every request is then refused with 503, and recorded.
     """
 
     __slots__ = (
-        "_access",
+        "_bearer",
         "_client_ip",
         "_clock",
         "_closed",
@@ -81,6 +88,7 @@ class Exchange:
         "_held_bytes",
         "_pending",
         "_said",
+        "_secret",
         "_start",
         "decision_id",
         "plane",
@@ -98,9 +106,10 @@ class Exchange:
         emit: Callable[[Exchange], None],
         closed: str = "",
         access: Access = NOBODY,
+        fresh: Callable[[], Access] | None = None,
     ) -> None:
         self.plane = plane
-        self._access = access
+        self._bearer = Bearer(access, fresh)
         self.decision_id = decision_id
         self.state = State.HEAD
         self.progress = Progress(started_ns=clock.monotonic_ns())
@@ -110,6 +119,7 @@ class Exchange:
         self._closed = closed
         self._head: RequestHead | None = None
         self._said: HeadFacts | None = None
+        self._secret = b""
         self._start: ResponseStart | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -141,9 +151,9 @@ class Exchange:
             progress.labels = said.labels
             if self._closed:
                 return self._refuse(self._refusal(RefusalKind.UNAVAILABLE, f"llmcp refuses this request: {self._closed}"))
-            refused = self._identify(named, said)
-            if refused is not None:
-                return self._refuse(refused)
+            wrong = self._bearer.identify(progress, said, self._clock.now())
+            if wrong is not None:
+                return self._refuse(self._refusal(*wrong))
             named = self._endpoint()
             wrong = wrong_credentials(named, head, self.plane.settings) if progress.caller is None else None
             wrong = wrong or wrong_content(named, head, said)
@@ -160,42 +170,15 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - boundary: fails closed
             return self._fault(error)
 
-    def _identify(self, endpoint: Endpoint, said: HeadFacts) -> Refusal | None:
-        """Find out who asks; refuse whoever presents to llmcp what proves nothing."""
-        progress, claims = self.progress, said.shown.claims
-        if endpoint.credential:
-            in_target = claim_of(endpoint.credential)
-            if in_target is not None:
-                claims = (*claims, in_target)
-                if self._access.is_ours(in_target):
-                    progress.endpoint = dataclasses.replace(endpoint, credential="")
-        if not claims:
-            return None
-        now = self._clock.now()
-        proof = said.proof
-        if proof is not None and proof[0] is self._access.mark and claims is said.shown.claims and is_good(proof[1], now):
-            caller = proof[1]
-        else:
-            found = self._access.identify(claims, now)
-            if found is None:
-                return None
-            if isinstance(found, Rejected):
-                progress.subject = found.subject
-                progress.error_type = found.error_type
-                return self._refusal(RefusalKind.UNAVAILABLE if found.again else RefusalKind.UNAUTHENTICATED, found.why)
-            caller = found
-            if len(claims) == 1 and claims[0].virtual and claims is said.shown.claims:
-                said.proof = (self._access.mark, caller)
-        progress.caller = caller
-        progress.subject = caller.subject
-        return None
-
     def receive_body(self, body: bytes) -> Respond | Forward:
         """Take the whole request body (de-chunked); decide."""
         self._expect(State.BODY)
         endpoint = self._endpoint()
         self.progress.request_bytes = len(body)
         try:
+            wrong = self._bearer.identify_anew(self.progress, self._headers_said(), self._clock)
+            if wrong is not None:
+                return self._refuse(self._refusal(*wrong))
             coding = self._headers_said().content_encoding
             plain = decode_request(body, coding, self.plane.settings.limits.request_body_bytes) if coding else body
             if not endpoint.inspectable:
@@ -228,9 +211,9 @@ class Exchange:
             progress.facts = facts = structs.replace(facts, max_tokens=None)
         edits = NO_EDITS
         if endpoint.unified:
-            placed = self._place(endpoint, facts)
-            if isinstance(placed, Refusal):
-                return self._refuse(placed)
+            placed = place(self.plane, self._bearer.access, progress, self._headers_said(), self._request_head().headers)
+            if not isinstance(placed, Endpoint):
+                return self._refuse(self._refusal(*placed))
             if placed.model and placed.model != facts.model:
                 edits = RequestEdits(fields=(("model", placed.model),))
                 progress.facts = facts = structs.replace(facts, model=placed.model)
@@ -238,9 +221,9 @@ class Exchange:
         refused = self._out_of_scope(endpoint, (facts.model, *facts.fallback_models))
         if refused is not None:
             return self._refuse(refused)
-        view = self._view(endpoint, facts)
+        view = view_of(self.plane, progress, self._clock.now())
         progress.view = view
-        decision = self._ask_rules(view)
+        decision = ask_rules(self.plane, view)
         progress.decision = decision
         if decision.record is RecordLevel.FULL or (decision.response is not None and decision.response.keeps_bodies):
             self._keep_bodies(body)
@@ -277,83 +260,11 @@ class Exchange:
         self.progress.kept = kept = Kept(self.plane.settings.record.body_bytes)
         kept.take_request(body, content_type=said.content_type, content_encoding=said.content_encoding)
 
-    def _ask_rules(self, view: RequestView) -> Decision:
-        """Ask every request rule; a request that names models to fall back on must pass with each of them."""
-        program = self.plane.revision.policies
-        decision = program.decide_request(view)
-        for model in view.facts.fallback_models:
-            if decision.verdict is not Verdict.ALLOW:
-                break
-            other = structs.replace(
-                view,
-                facts=structs.replace(view.facts, model=model, fallback_models=()),
-                canonical_model=self.plane.surface.canonical_model(view.provider, model),
-            )
-            second = program.decide_request(other)
-            if second.verdict is Verdict.ALLOW:
-                decision = structs.replace(decision, response=join_rules((decision.response, second.response)))
-            else:
-                decision = second
-        return decision
-
-    def _place(self, endpoint: Endpoint, facts: RequestFacts) -> Endpoint | Refusal:
-        """Choose the provider of a unified path, and hold the client's key to it."""
-        said = self._headers_said()
-        caller = self.progress.caller
-        if caller is not None:
-            key_provider = self._further_key_provider(said)
-        elif (known := said.key_provider) is not None:
-            key_provider = known
-        else:
-            key_provider = said.key_provider = self.plane.surface.key_provider(self._request_head().headers)
-        placed = self.plane.surface.place(endpoint, facts.model, key_provider)
-        if isinstance(placed, Refusal):
-            return dataclasses.replace(
-                placed, decision_id=self.decision_id, message=f"{placed.message} (llmcp decision {self.decision_id})"
-            )
-        if (
-            caller is None
-            and placed.provider != key_provider
-            and (said.shown.any or not self.plane.surface.keyless(placed.provider))
-        ):
-            self.progress.endpoint = placed
-            whose = f"the key on this request is {key_provider}'s" if key_provider else "no key on this request says whose it is"
-            return self._refusal(
-                RefusalKind.UNAUTHENTICATED,
-                f"this model belongs to {placed.provider} and {whose}; a key passes only to its own provider: "
-                f"use the path `/{placed.provider}` or a key of {placed.provider}",
-            )
-        return placed
-
-    def _further_key_provider(self, said: HeadFacts) -> str:
-        """Name the provider of a key that a proven caller shows besides: only where there is no stored one can it count."""
-        if len(said.shown.claims) == 1 and not said.shown.several and said.shown.claims[0].header[0] != b"proxy-authorization":
-            return ""
-        return self.plane.surface.key_provider(own_headers(said.whole_headers, self._access, said))
-
-    def _view(self, endpoint: Endpoint, facts: RequestFacts) -> RequestView:
-        progress = self.progress
-        surface = self.plane.surface
-        view = RequestView(
-            facts=facts,
-            provider=endpoint.provider,
-            operation=endpoint.operation,
-            subject=progress.subject,
-            client=progress.client,
-            labels=progress.labels,
-            now=self._clock.now(),
-            canonical_model=surface.canonical_model(endpoint.provider, facts.model) if facts.model else "",
-        )
-        if self.plane.revision.policies.needs_estimate(view):
-            view.input_tokens = self.plane.estimate_tokens(facts)
-            view.estimated_microusd = self.plane.estimate_microusd(endpoint.provider, facts.model, facts, view.input_tokens)
-        return view
-
     def _forward(self, endpoint: Endpoint, edits: RequestEdits, body: bytes | None, plain: bytes) -> Respond | Forward:
         head, said = self._request_head(), self._headers_said()
         target = endpoint.target
         surface, progress = self.plane.surface, self.progress
-        out = outgoing(self.plane, self._access, progress, said, salt=self.decision_id)
+        out = outgoing(self.plane, self._bearer.access, progress, said, salt=self.decision_id)
         if out is None:
             progress.error_type = "no_credential"
             why = f"llmcp has no credential for `{endpoint.provider}` here: store one with `llmcp key set {endpoint.provider}`"
@@ -365,13 +276,16 @@ class Exchange:
             target, body = endpoint.dialect.edit_request(endpoint, plain, edits)
             if said.content_encoding:
                 headers = without(headers, _CONTENT_ENCODING)
-        if out.stored and "?" in target:
+        if out.stored is not None and "?" in target:
             target = without_keys(target)
         upstream = surface.upstream(endpoint)
         forward = Forward(upstream.origin, head.method, upstream.base_path + target, headers, body, upstream.timeouts)
-        if out.signing is not None:
-            forward = surface.sign(endpoint, forward, out.signing.secret, self._clock.now())
-        progress.injected = out.stored
+        if out.stored is not None:
+            if out.signs:
+                forward = surface.sign(endpoint, forward, out.stored.secret, self._clock.now())
+            progress.injected = True
+            if len(out.stored.secret) >= _TELLING:
+                self._secret = out.stored.secret.encode("ascii")
         self.state = State.SENT
         progress.attempts = 1
         progress.sent_ns = self._clock.monotonic_ns()
@@ -386,6 +300,8 @@ class Exchange:
         progress = self.progress
         endpoint, facts = self._endpoint(), progress.facts
         progress.status = status
+        if self._secret and status >= _OK_BELOW:
+            headers = tuple([pair for pair in headers if self._secret not in pair[1]])
         rules = progress.decision.response if status < _OK_BELOW else None
         if rules is not None and not endpoint.inspectable and not rules.holds:
             rules = None
@@ -410,9 +326,12 @@ class Exchange:
                 content_type=header(headers, b"content-type"), content_encoding=header(headers, b"content-encoding")
             )
         length = header(headers, b"content-length")
+        passed = client_headers(headers, decoded=gated)
+        if _OK_BELOW <= status < _REDIRECT_BELOW and (progress.caller is not None or self.method not in _READING):
+            passed = kept_here(passed)
         self._start = ResponseStart(
             status,
-            (*client_headers(headers, decoded=gated), *self._own_headers(progress.decision)),
+            (*passed, *self._own_headers(progress.decision)),
             int(length) if length.isdigit() and not gated else None,
         )
         if rules is None:
@@ -436,6 +355,8 @@ class Exchange:
         reader = self.progress.reader
         if reader is None:
             raise WrongStateError("response data before a response head")
+        if self._secret and self._secret in data:
+            data = data.replace(self._secret, b"*" * len(self._secret))
         if self.progress.kept is not None:
             self.progress.kept.take_response(data)
         try:

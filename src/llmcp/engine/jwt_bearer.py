@@ -1,7 +1,7 @@
 """JSON Web Tokens of one OIDC issuer, taken for virtual keys: recognised cheaply, verified wholly, remembered until they end.
 
 Rules:
-1. A token is ours to judge when it has three parts and its unverified `iss` is the configured issuer, letter by letter. Whoever
+1. A token is ours to judge when it has three parts (or more: then it is refused, and does not pass for another's key) and its unverified `iss` is the configured issuer, letter by letter. Whoever
    else's JWT it is, it is its bearer's own key and not our business.
 2. The algorithm is one of the settings' (never `none`, never an HMAC) and of the key's; the token only picks among them.
 3. The key is found by `kid` in the issuer's set, and nowhere else: `jwk`, `jku`, `x5u` and `x5c` in a token's head are not read.
@@ -84,7 +84,7 @@ class JwtBearer:
 
     def recognises(self, token: str) -> bool:
         """Tell whether `token` claims to be of this issuer."""
-        if token.count(".") != 2:  # noqa: PLR2004 - the parts of a compact JWS, RFC 7515 section 7.1
+        if token.count(".") < 2:  # noqa: PLR2004 - the parts of a compact JWS, RFC 7515 section 7.1; more are for `verify` to refuse
             return False
         try:
             return _ISSUED.decode(_decoded(token.split(".", 2)[1])).iss == self._settings.issuer
@@ -163,7 +163,7 @@ def key_id(kid: str) -> str:
 
 def _decoded(part: str) -> bytes:
     """Decode base64url, leniently: what verification would take must be recognised. Raises: ValueError."""
-    data = part.encode("ascii").translate(_URL_SAFE)
+    data = part.encode("ascii").translate(_URL_SAFE, b" \t=")
     return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 
 

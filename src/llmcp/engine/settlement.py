@@ -6,7 +6,8 @@ Rules:
 3. A broken-off stream is charged for what was seen: the larger of the provider's running count and the estimate.
 4. Everything that a client or a provider may choose the length of is bounded here.
 5. Who asked is what a credential of ours proved; of one that was refused, whose it is as far as that is known.
-6. A token's own labels win over those that the client says.
+6. No virtual key is kept, wherever somebody put one.
+7. A token's own labels win over those that the client says.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from llmcp.core.records import (
     rules_of,
     timestamp,
 )
+from llmcp.core.virtual_keys import masked
 from llmcp.ports import RefusalKind
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ def _error_type(progress: Progress) -> str:
         return "credential_refused"
     error = progress.seen.error if progress.seen is not None else None
     if error is not None:
-        return (error.type or error.code or str(progress.status))[:_MAX_NAME]
+        return _name(error.type or error.code or str(progress.status))
     if progress.status >= _ERROR_FROM:
         return str(progress.status)
     return str(progress.refusal.kind) if progress.refusal is not None else ""
@@ -174,13 +176,13 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
     if seen is not None:
         # Some servers send an empty reason or a call that never gets a name: neither says anything.
         if seen.finish_reasons:
-            reasons = tuple([reason[:_MAX_NAME] for reason in seen.reasons()[:_MAX_NAMES] if reason])
+            reasons = tuple([_name(reason) for reason in seen.reasons()[:_MAX_NAMES] if reason])
         if seen.tools:
-            tools = tuple([call.name[:_MAX_NAME] for call in seen.tools[:_MAX_NAMES] if call.name])
+            tools = tuple([_name(call.name) for call in seen.tools[:_MAX_NAMES] if call.name])
     return GenAi(
         provider=endpoint.provider if endpoint is not None else "",
-        request_model=progress.request_model[:_MAX_NAME],
-        response_model=seen.model[:_MAX_NAME] if seen is not None else "",
+        request_model=_name(progress.request_model),
+        response_model=_name(seen.model) if seen is not None else "",
         input_tokens=usage.input_tokens or 0,
         output_tokens=usage.output_tokens or 0,
         cached_tokens=usage.cached_tokens or 0,
@@ -191,6 +193,11 @@ def _gen_ai(progress: Progress, usage: Usage, source: UsageSource) -> GenAi:
         streamed=progress.facts.stream or (seen is not None and seen.events > 0),
         usage_source=source.value,
     )
+
+
+def _name(text: str) -> str:
+    """Return what is kept of a name that somebody else chose."""
+    return masked(text)[:_MAX_NAME]
 
 
 def _facts(progress: Progress) -> Facts:
@@ -205,7 +212,7 @@ def _facts(progress: Progress) -> Facts:
         stream=facts.stream,
         temperature="" if facts.temperature is None else repr(facts.temperature),
         text_bytes=facts.text_bytes(),
-        tools=tuple([name[:_MAX_NAME] for name in facts.tools[:_MAX_NAMES]]) if facts.tools else (),
+        tools=tuple([_name(name) for name in facts.tools[:_MAX_NAMES]]) if facts.tools else (),
         turns=facts.turns,
     )
 
@@ -226,8 +233,8 @@ def _edits(progress: Progress) -> tuple[Edit, ...]:
     edits = progress.edits
     if not edits or progress.refusal is not None:
         return ()
-    changed = [Edit(field, str(value)[:_MAX_NAME], _old(progress, field)) for field, value in edits.fields]
-    changed.extend(Edit("tools", "", name[:_MAX_NAME]) for name in progress.facts.tools if name in edits.strip_tools)
+    changed = [Edit(field, _name(str(value)), _old(progress, field)) for field, value in edits.fields]
+    changed.extend(Edit("tools", "", _name(name)) for name in progress.facts.tools if name in edits.strip_tools)
     return tuple(changed)
 
 
@@ -240,6 +247,6 @@ def _old(progress: Progress, field: str) -> str:
         case "temperature":
             return "" if facts.temperature is None else repr(facts.temperature)
         case "model":
-            return facts.model[:_MAX_NAME]
+            return _name(facts.model)
         case _:
             return ""

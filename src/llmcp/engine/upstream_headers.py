@@ -33,11 +33,11 @@ _SIGNING_FIELDS = "x-amz-"
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """Headers to send. `stored` says that they carry a stored credential; `signing` is one that must still sign the request."""
+    """Headers to send. `stored` is the credential that goes along; `signs`: it is not on the headers and must still sign the request."""
 
     headers: Headers
-    stored: bool = False
-    signing: Credential | None = None
+    stored: Credential | None = None
+    signs: bool = False
 
 
 def outgoing(plane: Plane, access: Access, progress: Progress, said: HeadFacts, *, salt: str) -> Outgoing | None:
@@ -58,8 +58,8 @@ def outgoing(plane: Plane, access: Access, progress: Progress, said: HeadFacts, 
     if credential is not None:
         carried = said.with_credential(credential, endpoint, surface, stream=stream)
         if carried is not None:
-            return Outgoing(carried, stored=True)
-        return Outgoing(said.bare(stream=stream), stored=True, signing=credential)
+            return Outgoing(carried, credential)
+        return Outgoing(said.bare(stream=stream), credential, signs=True)
     if plane.settings.auth.require_virtual_key:
         return None
     headers = _with_key_of_target(surface.own_keys(endpoint, own_headers(headers, access, said)), endpoint)

@@ -116,6 +116,9 @@ class ChangeLog(Protocol):
     def number(self) -> int:
         """Return the number of changes so far."""
 
+    def seen(self) -> object:
+        """Return what tells one state of the store from another, be it another store in the place of the first."""
+
 
 class IdentityStore(Protocol):
     """Orgs, apps and tokens. Every write takes the record that it is to leave and is one transaction with it.

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 MESSAGES, COUNT_TOKENS, COMPLETE, BATCH, RESOURCE = "messages", "count_tokens", "complete", "batch", "resource"
 _GOVERNED = frozenset(
-    {"model", "stream", "max_tokens", "max_tokens_to_sample", "temperature", "top_p", "tools", "messages", "system"}
+    {"model", "models", "stream", "max_tokens", "max_tokens_to_sample", "temperature", "top_p", "tools", "messages", "system"}
 )
 _POST = frozenset({"POST"})
+_READ = frozenset({"GET", "HEAD"})
 _PLACES = {"max_tokens": (("max_tokens",),), "temperature": (("temperature",),), "top_p": (("top_p",),), "model": (("model",),)}
 _COMPLETE_PLACES = _PLACES | {"max_tokens": (("max_tokens_to_sample",),)}
 _COUNT_PLACES = {"model": (("model",),)}
@@ -54,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
     Route(_VERTEX + r":streamrawpredict", Operation.CHAT, MESSAGES, stream=True, methods=_POST),
     Route(r".*/complete", Operation.TEXT_COMPLETION, COMPLETE, methods=_POST),
     Route(r".*/files(?:/.*)?", Operation.FILES, RESOURCE, json_body=False),
-    Route(r".*/models(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False),
+    Route(r".*/models(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False, methods=_READ),
 )
 
 _ERROR_TYPES = {
@@ -166,6 +167,7 @@ def _read_one(endpoint: Endpoint, fields: Members) -> RequestFacts:
         texts=texts.texts(),
         turns=turns,
         skipped=texts.skipped(),
+        fallback_models=anthropic_messages.other_models(fields),
     )
 
 
@@ -177,7 +179,7 @@ def _read_batch(endpoint: Endpoint, fields: Members) -> RequestFacts:
     limits: list[int] = []
     turns = 0
     for inner in _batch_params(fields.raw("requests")):
-        models.add(inner.string("model"))
+        models.update((inner.string("model"), *anthropic_messages.other_models(inner)))
         turns += anthropic_messages.read_prompt(inner.value("system"), inner.value("messages"), texts)
         tools |= dict.fromkeys(anthropic_messages.tool_names(inner))
         limits += [n for n in (inner.whole("max_tokens"),) if n is not None]

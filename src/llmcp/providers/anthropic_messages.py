@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmcp.core.messages import Channel, ToolCall
+from llmcp.errors import MalformedRequestError
 from llmcp.providers import loose
 
 if TYPE_CHECKING:
@@ -56,6 +57,19 @@ def tool_names(fields: Members) -> tuple[str, ...]:
     if not heads:
         names = [tool_name(t) for t in loose.objects(fields.value("tools"))]
     return tuple(n for n in names if n)
+
+
+def other_models(fields: Members) -> tuple[str, ...]:
+    """Return the models that a request may be answered with besides its own: an aggregator's `models`, and those of server tools.
+
+    Raises: MalformedRequestError where `models` is no list of names.
+    """
+    listed = fields.value("models") if "models" in fields else None
+    if listed is not None and not (isinstance(listed, list) and all(isinstance(name, str) for name in listed)):
+        raise MalformedRequestError("`models` has the wrong form", why="expected a list of names", fix="send names of models")
+    raw = fields.raw("tools")
+    tools = loose.objects(fields.value("tools")) if b"model" in raw or not raw else ()
+    return (*(listed or ()), *(name for tool in tools if (name := loose.text(tool.get("model")))))
 
 
 def read_prompt(system: object, messages: object, into: loose.Texts) -> int:

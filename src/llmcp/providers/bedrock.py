@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CONVERSE, INVOKE, COUNT_TOKENS, RESOURCE, OPAQUE = "converse", "invoke", "count_tokens", "resource", "opaque"
 _POST = frozenset({"POST"})
+_READ = frozenset({"GET", "HEAD"})
 _MODEL = r".*/model/(?P<model>.+)"
 
 ROUTES: tuple[Route, ...] = (
@@ -42,7 +43,13 @@ ROUTES: tuple[Route, ...] = (
     Route(_MODEL + r"/invoke-with-bidirectional-stream", Operation.REALTIME, OPAQUE, json_body=False, inspectable=False),
     Route(r".*/async-invoke(?:/.*)?", Operation.BATCHES, OPAQUE, inspectable=False),
     Route(r".*/guardrail/.*", Operation.MODERATION, OPAQUE, inspectable=False),
-    Route(r".*/(?:foundation-models|inference-profiles|custom-models)(?:/.*)?", Operation.MODELS, RESOURCE, json_body=False),
+    Route(
+        r".*/(?:foundation-models|inference-profiles|custom-models)(?:/.*)?",
+        Operation.MODELS,
+        RESOURCE,
+        json_body=False,
+        methods=_READ,
+    ),
 )
 
 _ERROR_TYPES = {

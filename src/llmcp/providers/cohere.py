@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CHAT, GENERATE, EMBED, RERANK, RESOURCE = "chat", "generate", "embed", "rerank", "resource"
 _POST = frozenset({"POST"})
+_READ = frozenset({"GET", "HEAD"})
 _V = r".*/v[12]"
 
 ROUTES: tuple[Route, ...] = (
@@ -37,7 +38,7 @@ ROUTES: tuple[Route, ...] = (
     Route(_V + r"/(?:rerank|classify|tokenize|detokenize)", Operation.OTHER, RERANK, stream=False, methods=_POST),
     Route(_V + r"/embed-jobs(?:/.*)?", Operation.BATCHES, RESOURCE, json_body=False),
     Route(_V + r"/datasets(?:/.*)?", Operation.FILES, RESOURCE, json_body=False),
-    Route(_V + r"/models(?:/.*)?", Operation.MODELS, RESOURCE, json_body=False),
+    Route(_V + r"/models(?:/.*)?", Operation.MODELS, RESOURCE, json_body=False, methods=_READ),
 )
 
 _GOVERNED = frozenset(

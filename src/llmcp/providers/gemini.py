@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 GENERATE, EMBED, COUNT_TOKENS, INTERACTION = "generate", "embed", "count_tokens", "interaction"
 CACHE, BATCH, RESOURCE, OPAQUE = "cache", "batch", "resource", "opaque"
 _POST = frozenset({"POST"})
+_READ = frozenset({"GET", "HEAD"})
 # Other publishers' models on Vertex, and the OpenAI-like paths, are other dialects' business.
 _OWN = r"(?!.*/publishers/(?!google/))(?!.*/openai/)"
 _MODEL = _OWN + r".*/(?:models|tunedmodels|endpoints)/(?P<model>[^/:]+)"
@@ -54,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
     Route(_OWN + r".*/cachedcontents(?:/.*)?", Operation.OTHER, RESOURCE, json_body=False),
     Route(_OWN + r".*/(?:batches|batchpredictionjobs|operations)(?:/.*)?", Operation.BATCHES, RESOURCE, json_body=False),
     Route(_OWN + r".*/files(?:[/:].*)?", Operation.FILES, RESOURCE, json_body=False),
-    Route(_OWN + r".*/(?:models|tunedmodels)(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False),
+    Route(_OWN + r".*/(?:models|tunedmodels)(?:/[^:]*)?", Operation.MODELS, RESOURCE, json_body=False, methods=_READ),
 )
 
 _GOVERNED = frozenset(

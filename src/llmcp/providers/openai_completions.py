@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from llmcp.ports import Endpoint, Frame, Framing, Refusal
 
 GOVERNED = frozenset(
-    {"model", "prompt", "suffix", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n"}
+    {
+        "model",
+        "models",
+        "prompt",
+        "suffix",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "n",
+    }
 )
 
 
@@ -26,6 +38,7 @@ class CompletionRequest(msgspec.Struct):
     """The parts of a request that rules may ask about. A prompt may be text, texts, tokens or lists of tokens."""
 
     model: Any = None
+    models: list[str] | None = None
     prompt: Any = None
     suffix: str | None = None
     stream: Any = None
@@ -57,6 +70,7 @@ class OpenAiCompletions:
             texts=texts,
             turns=1,
             skipped=skipped + lost,
+            fallback_models=tuple(wire.models or ()),
             extra=ChatExtra(wire.stream_options.include_usage) if wire.stream_options else None,
         )
 

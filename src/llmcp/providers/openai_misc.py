@@ -214,7 +214,7 @@ def _doubtful_form() -> MalformedRequestError:
     )
 
 
-_POST, _READ = frozenset({"POST"}), frozenset({"GET", "HEAD", "DELETE"})
+_POST, _READ, _DELETE = frozenset({"POST"}), frozenset({"GET", "HEAD"}), frozenset({"DELETE"})
 _STATEFUL = "assistants|threads|vector_stores|fine_tuning|containers|conversations|uploads|evals|skills|chatkit|organization"
 DIALECT = OpenAiMisc()
 ROUTES: tuple[Route, ...] = (
@@ -231,6 +231,7 @@ ROUTES: tuple[Route, ...] = (
     Route(r".*/uploads(?:/.*)?", Operation.FILES, "uploads", json_body=False),
     Route(r".*/batches(?:/.*)?", Operation.BATCHES, "batches"),
     Route(r".*/models(?:/(?P<model>.+))?", Operation.MODELS, "models", json_body=False, methods=_READ),
+    Route(r".*/models/(?P<model>.+)", Operation.OTHER, "models", json_body=False, methods=_DELETE),
     Route(rf".*/(?:{_STATEFUL})(?:/.*)?", Operation.OTHER, "stateful", json_body=False),
     Route(r".*/chat/completions(?:/.*)?", Operation.OTHER, "stored", json_body=False),
     Route(r".*/(?:v[12]/)?rerank", Operation.OTHER, "rerank", methods=_POST),

@@ -21,7 +21,7 @@ from llmcp.providers import openai_edit, openai_errors
 from llmcp.providers.lenient import Reader, loads, number, request_model, truth
 from llmcp.providers.openai_chat import Content, add_content, highest, see_content
 from llmcp.providers.openai_completions import read_inputs
-from llmcp.providers.openai_tools import Tool, offered, see_piece
+from llmcp.providers.openai_tools import Tool, models_of, offered, see_piece
 from llmcp.providers.openai_usage import WireUsage, read_error, read_error_body, read_usage
 from llmcp.providers.route import Route
 
@@ -91,6 +91,7 @@ class ResponsesRequest(msgspec.Struct):
     """The parts of a request that rules may ask about."""
 
     model: Any = None
+    models: list[str] | None = None
     stream: Any = None
     input: list[Item | str] | str | None = None
     instructions: list[Item | str] | str | None = None
@@ -159,6 +160,7 @@ class OpenAiResponses:
             texts=tuple(texts),
             turns=len(wire.input) if isinstance(wire.input, list) else int(wire.input is not None),
             skipped=(*skipped.items(), *lost),
+            fallback_models=(*(wire.models or ()), *models_of(wire.tools)),
         )
 
     def edit_request(self, endpoint: Endpoint, body: bytes, edits: RequestEdits) -> tuple[str, bytes]:

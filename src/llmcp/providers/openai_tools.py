@@ -35,10 +35,11 @@ class Function(msgspec.Struct, gc=False):
 
 
 class Tool(msgspec.Struct, gc=False):
-    """One offered tool; `tools` are those of a namespace."""
+    """One offered tool; `tools` are those of a namespace, `model` is the one that a server tool works with."""
 
     type: str | None = None
     name: str | None = None
+    model: str | None = None
     function: Function | None = None
     custom: Function | None = None
     tools: list[Tool] | None = None
@@ -67,6 +68,11 @@ def offered(tools: list[Tool] | None, functions: list[Function] | None = None, w
     if web_search is not None:
         names.append("web_search")
     return tuple(names)
+
+
+def models_of(tools: list[Tool] | None) -> tuple[str, ...]:
+    """Return the models that server tools work with (`image_generation`): the request has its provider use them too."""
+    return tuple(tool.model for tool in tools if tool.model) if tools else ()
 
 
 def _names(tool: Tool) -> Iterator[str]:

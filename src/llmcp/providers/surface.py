@@ -5,7 +5,8 @@ Rules:
 2. `/v1/…` is a unified path: the dialect is the path's, the provider is chosen by `place` from the model's name.
 3. A path below a known prefix that no dialect knows passes as operation `other`, not inspectable; an unknown prefix is None.
 4. A key in the query is a credential under `/gemini` only; there it is read and taken out. A query field that
-   holds a virtual key, or a key whose form names another provider than the path does, is dropped everywhere.
+   holds a virtual key, or a key whose form names another provider than the path does, is dropped everywhere. A path that holds
+   a virtual key is refused: nothing can be dropped of it.
 5. Built once per revision; `resolve` is pure, its memory of recent targets is bounded and holds no credential.
 """
 
@@ -14,13 +15,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import msgspec
 
 from llmcp.core.http import Origin, Respond, Timeouts, header
 from llmcp.core.messages import Operation
 from llmcp.core.settings import ProviderSettings
+from llmcp.core.virtual_keys import masked
 from llmcp.engine.headers import CREDENTIAL_HEADERS, has_virtual_key
 from llmcp.errors import UsageError
 from llmcp.ports import Endpoint, Refusal, RefusalKind, Upstream
@@ -47,6 +49,7 @@ _RESERVED = frozenset({"v1", "healthz", "readyz", "metrics", "llmcp"})
 _AZURE_FOUNDRY = re.compile(r"/(?:models|anthropic)/")
 _DEFAULT_REGION = "us-east-1"
 _ESCAPED_SLASH = re.compile(r"%(?:25)*2f", re.IGNORECASE)
+_GOOGLE = frozenset({"gemini", "vertex"})
 _READING = frozenset({"GET", "HEAD"})
 _JSON: Headers = ((b"content-type", b"application/json"),)
 
@@ -269,6 +272,8 @@ class CatalogSurface:
         credential = ""
         if entry.name == "gemini":
             rest, credential = _without_key(rest)
+        if entry.name in _GOOGLE:
+            rest = _without_overrides(rest)
         rest = self._without_foreign_keys(rest, entry.name)
         path = _rooted(entry, rest.path)
         target = join(self._base_path(entry), entry.api_path, path, verbatim=entry.verbatim) + rest.query
@@ -430,8 +435,18 @@ def _without_key(target: Target) -> tuple[Target, str]:
     return replace(target, query="?" + rest if rest else ""), unquote_plus(keys[-1].partition("=")[2])
 
 
+def _without_overrides(target: Target) -> Target:
+    """Drop `$httpMethod` and `$httpHeaders`: browsers' ways to have Google's front ends read other headers than were sent."""
+    if "http" not in target.query.lower() and "%" not in target.query:
+        return target
+    kept = [p for p in target.query[1:].split("&") if not unquote_plus(p.partition("=")[0]).lower().startswith("$http")]
+    return replace(target, query="?" + "&".join(kept) if kept else "")
+
+
 def _without_virtual_keys(target: Target) -> Target:
-    """Drop query fields that hold a virtual key: no provider may see one. Gemini's `key` is read later."""
+    """Drop query fields that hold a virtual key: no provider may see one. Gemini's `key` is read later. Raises: BadTargetError."""
+    if masked(target.path) != target.path or ("%" in target.path and masked(_unescaped(target.path)) != _unescaped(target.path)):
+        raise BadTargetError("its path has a virtual key in it")
     if "llmcp" not in target.query.lower() and "%" not in target.query:
         return target
     pairs = target.query[1:].split("&")
@@ -440,5 +455,12 @@ def _without_virtual_keys(target: Target) -> Target:
     return target if len(kept) == len(pairs) else replace(target, query="?" + "&".join(kept) if kept else "")
 
 
+def _unescaped(text: str) -> str:
+    """Return `text` as it reads after any number of readers; `parse_target` refused what is escaped many times over."""
+    while "%" in text and (plain := unquote(text)) != text:
+        text = plain
+    return text
+
+
 def _is_virtual(pair: str) -> bool:
-    return "llmcp_" in unquote_plus(pair).lower()
+    return has_virtual_key(unquote_plus(pair).encode("utf-8", "replace"))

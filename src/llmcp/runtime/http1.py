@@ -7,7 +7,8 @@ Rules:
 2. The body's length is said once: one `content-length` of digits only, or `transfer-encoding: chunked` and nothing else.
 3. One `host`, an origin-form target (`*` for OPTIONS alone): the gateway is no forward proxy.
 4. A head that can never become good is refused before it is complete.
-5. A refusal says what is wrong with the form, and never repeats the bytes.
+5. Only methods that providers have are served: TRACE would have an upstream show the stored credential that went along.
+6. A refusal says what is wrong with the form, and never repeats the bytes.
 
 Source: RFC 9112 sections 2.2, 3, 5, 6, 11.2.
 """
@@ -28,6 +29,7 @@ CHUNKED = -1
 # A request line longer than this is 414: no provider's path comes near it.
 _TARGET_MAX = 16384
 _METHOD_MAX = 32
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # llhttp has no bound of its own; 256 is twice what any SDK sends.
 _HEADERS_MAX = 256
 _LENGTH_DIGITS_MAX = 18
@@ -155,6 +157,8 @@ class HeadReader:
         method, target = matched[1].decode("ascii"), matched[2].decode("ascii")
         if not (target.startswith("/") or (target == "*" and method == "OPTIONS")):
             raise HttpRefusalError(400, "the request target must be a path: this is a gateway, not a forward proxy")
+        if method not in _METHODS:
+            raise HttpRefusalError(501, "the request method is not served here")
         self._line = first
         self._request_line = (method, target, int(matched[3]))
         known.update(zip(fresh, callbacks.headers, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "llmcp-checkpoints.jsonl"
 _TIMEOUT_S: Final = 30
+_NEEDED: Final = frozenset(("PATH", "HOME", "XDG_CONFIG_HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "USER", "LOGNAME"))
+_NEEDED_PREFIXES: Final = ("GIT_", "LC_")
 _IDENTITY: Final = (
     "-c",
     "user.name=llmcp",
@@ -52,7 +55,7 @@ class GitAnchor:
             try:
                 done = subprocess.run(  # noqa: S603 - a fixed program, no shell
                     ["git", "-C", str(self._path), *words],  # noqa: S607 - found on the path, as the user's own is
-                    capture_output=True, check=False, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL,
+                    capture_output=True, check=False, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL, env=_without_secrets(),
                 )  # fmt: skip
             except subprocess.TimeoutExpired as error:
                 raise TimeoutError(None, f"git took longer than {_TIMEOUT_S} s") from error
@@ -64,3 +67,8 @@ class GitAnchor:
                 code="anchor-unreachable",
             )
         return done.stdout
+
+
+def _without_secrets() -> dict[str, str]:
+    """Return what git needs of the environment: the repository's hooks are somebody's programs, and need no master or provider key."""
+    return {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith(_NEEDED_PREFIXES)}

@@ -8,6 +8,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from llmcp.core.signed_note import split_notes
 from llmcp.errors import UnreachableError
 from llmcp.stores.anchor_file import parse_lines
 
@@ -62,18 +63,3 @@ class HttpAnchor:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the library's signature
         """Follow nothing."""
-
-
-def split_notes(text: str) -> Iterator[str]:
-    """Yield notes that stand one after the other: each is a text, an empty line and signature lines."""
-    lines: list[str] = []
-    signed = False
-    for line in text.splitlines():
-        if signed and not line.startswith("— "):
-            yield "\n".join(lines) + "\n"
-            lines, signed = [], False
-        if lines or line:
-            lines.append(line)
-        signed = signed or (line.startswith("— ") and "" in lines)
-    if signed:
-        yield "\n".join(lines) + "\n"

@@ -38,6 +38,13 @@ class ChangeWatch:
             self.close()
             raise
 
+    def seen(self) -> object:
+        """Return what tells one state of the store from another: the number of changes, and which file says so.
+
+        Another file may have come to the same number by other changes. Raises: UnreachableError.
+        """
+        return self.number(), self._file
+
     def close(self) -> None:
         """Let go of the file."""
         connection, self._connection = self._connection, None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from llmcp.core.identity import Identity, NotProven
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import BearerVerifier, ChangeLog, CredentialStore, IdentityStore, SecretStore
+    from llmcp.stores.secret_choice import ChosenSecretStore
     from llmcp.wiring.jwt import JwtIssuer
 
 _SOON_S = 15.0
@@ -75,13 +76,14 @@ class AccessLoader:
         self._identities: IdentityStore = identities(home, settings())
         self._entries: CredentialStore = SqliteCredentials(path)
         self._changes: ChangeLog = ChangeWatch(path)
+        self._secrets: ChosenSecretStore | None = None
         self._pepper = b""
         self._troubled = False
         self._last: tuple[Credential, ...] = ()
 
     def look(self) -> object:
         """Return what tells one state of affairs from another. Raises: UnreachableError."""
-        return self._changes.number(), self._settings().credentials
+        return self._changes.seen(), self._settings().credentials
 
     def load(self) -> Fresh[Access]:
         """Read everything. Raises: LlmcpError where the directory or the entries cannot be read."""
@@ -89,7 +91,7 @@ class AccessLoader:
         from llmcp.wiring.credentials import open_secrets, sources
 
         settings = self._settings()
-        secrets = open_secrets(self._home, settings)
+        secrets = self._opened(open_secrets(self._home, settings))
         pepper, problems = self._find_pepper(secrets, len(self._identities.tokens()))
         directory = load_directory(self._identities, pepper)
         entries = self._entries.entries()
@@ -100,6 +102,15 @@ class AccessLoader:
         access = Access(directory, found.credentials, self._verifier, unavailable=lost)
         self._troubled = bool(problems or found.problems)
         return Fresh(access, (*problems, *found.problems, *access.problems), outside=found.outside or self._troubled)
+
+    def _opened(self, found: ChosenSecretStore) -> ChosenSecretStore:
+        """Return the store that was opened before, where it is of the same kind: it need not stretch a passphrase anew.
+
+        That takes longer than a revocation has.
+        """
+        if self._secrets is None or self._secrets.kind != found.kind:
+            self._secrets = found
+        return self._secrets
 
     def refresh_s(self) -> float:
         """Return how often sources outside are asked again; sooner where something could not be read: a keychain gets unlocked."""

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from llmcp.config.home import Home
     from llmcp.core.http import RequestHead, Respond
     from llmcp.core.settings import Settings
+    from llmcp.engine.access import Access
     from llmcp.runtime.exchange_port import ExchangePort
     from llmcp.wiring.asked import Asked
 
@@ -152,7 +153,11 @@ class Assembly:
             emit=self._settler.settle,
             closed=closed,
             access=access,
+            fresh=self._access_in_force,
         )
+
+    def _access_in_force(self) -> Access:
+        return self._access.value or NOBODY
 
     def _swapped(self) -> None:
         """Take over what a load changed besides the plane."""

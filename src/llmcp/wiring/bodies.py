@@ -1,8 +1,9 @@
 """Kept bodies put together: their table, their key, and reading them back.
 
 Rules:
-1. Without `record.allow_full` nothing is kept, and neither the secret store nor `cryptography` is touched.
-2. The daemon makes the key when the first body is kept; a command only reads it.
+1. The daemon makes the key when the first body is kept; until then neither the secret store nor `cryptography` is touched. No rule
+   keeps one without `record.allow_full`: it would not load, now or after an edit of the settings while the daemon runs.
+2. A command only reads the key.
 """
 
 from __future__ import annotations
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from llmcp.ports.stores import BodyStore, SecretStore
 
 
-def keeper_of_bodies(home: Home, settings: Settings) -> BodyStore | None:
-    """Return where the daemon keeps bodies; None where the settings let none be kept."""
-    if not settings.record.allow_full:
-        return None
+def keeper_of_bodies(home: Home, settings: Settings) -> BodyStore:
+    """Return where the daemon keeps bodies."""
     from llmcp.stores.sqlite_bodies import KEY_BYTES, KEY_NAME, SqliteBodies
     from llmcp.wiring.credentials import open_secrets
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmcp.config.settings import Effective
 
 _LONGEST = 256
-_AT_START = ("listen.host", "listen.port", "listen.admin_port", "store", "counters", "record.")
+_AT_START = ("listen.host", "listen.port", "listen.admin_port", "store", "counters", "record.queue", "record.when_full")
 """What a daemon takes when it starts; all else it takes at once."""
 
 

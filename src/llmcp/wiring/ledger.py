@@ -328,16 +328,20 @@ def checkpoint_at(book: Book, stream: str, size: int) -> CheckpointText:
     return use_cases.checkpoint_at(book.ledger, stream, size)
 
 
-def checkpoint_in(book: Book, note: str, keys: Sequence[str]) -> CheckpointText:
-    """Return what a note says that one of the keys signed. Raises: NotFoundError where none did."""
+def checkpoint_in(book: Book, notes: str, stream: str, keys: Sequence[str]) -> CheckpointText:
+    """Return the newest checkpoint of a stream among notes, as one of the keys signed it. Raises: NotFoundError."""
     from llmcp.stores.ledger_key import verify
 
-    said = use_cases.signed_by(note.lstrip("\n"), use_cases.trusted_keys(book.ledger.value(KEYS), keys), verify)
-    if said is None:
+    trusted = use_cases.trusted_keys(book.ledger.value(KEYS), keys)
+    said = [found for note in signed_note.split_notes(notes) if (found := use_cases.signed_by(note, trusted, verify)) is not None]
+    of_stream = [found for found in said if found.origin.endswith(f"/{stream}")]
+    if not of_stream:
         raise NotFoundError(
-            "this file holds no checkpoint of this log", why="none of its keys signed it", fix="give its `--public-key`"
+            f"this file holds no checkpoint of the stream `{stream}`",
+            why="none is signed by a key of this log" if not said else f"it holds one of {said[0].origin}",
+            fix="give its `--public-key`" if not said else "say which with `--stream`",
         )
-    return said
+    return max(of_stream, key=lambda found: found.size)
 
 
 def consistency(book: Book, stream: str, old: CheckpointText, new: CheckpointText) -> list[bytes]:

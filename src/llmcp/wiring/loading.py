@@ -12,6 +12,7 @@ import logging
 from dataclasses import replace
 from functools import cached_property
 from importlib import resources
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from llmcp.config.document import SettingsError
@@ -43,7 +44,7 @@ log = logging.getLogger("llmcp.loading")
 
 # What a request that does not say how much it wants is taken to want: a price rule must not be passed by saying nothing.
 _UNSAID_OUTPUT = 4096
-_RESTART = ("listen", "store", "counters", "record")
+_RESTART = ("listen", "store", "counters", "record.queue", "record.when_full")
 
 
 class Loader:
@@ -122,7 +123,7 @@ class Loader:
         return CatalogSurface(self._catalog, self._families, settings.providers)
 
     def _accept(self, settings: Settings) -> None:
-        changed = [name for name in _RESTART if getattr(settings, name) != getattr(self._started_with, name)]
+        changed = [name for name in _RESTART if attrgetter(name)(settings) != attrgetter(name)(self._started_with)]
         if changed and settings != self.settings:
             log.warning("settings_need_restart", extra={"fields": {"sections": changed}})
         if settings.pricing != self.settings.pricing:

@@ -196,3 +196,16 @@ def test_what_is_no_anchor_is_refused(uri, tmp_path):
     """Unknown schemes, plain http beyond loopback, credentials in the URL."""
     with pytest.raises(UsageError):
         open_anchor(uri, tmp_path)
+
+
+def test_a_program_of_the_repositorys_sees_no_secret_of_the_daemons(log, tmp_path, monkeypatch):
+    """A filter that a repository's settings name is somebody's program."""
+    place, seen = tmp_path / "repo", tmp_path / "seen"
+    subprocess.run(["git", "init", "-q", str(place)], check=True)
+    subprocess.run(["git", "-C", str(place), "config", "filter.spy.clean", f"env >> {seen}; cat"], check=True)
+    (place / ".gitattributes").write_text("*.jsonl filter=spy\n")
+    for name in ("LLMCP_MASTER_KEY", "LLMCP_ADMIN_TOKEN", "OPENAI_API_KEY", "ANY_SECRET"):
+        monkeypatch.setenv(name, "planted-secret")
+    deliver(log.ledger, open_anchor("git:repo", tmp_path))
+    assert "PATH=" in seen.read_text()
+    assert "planted-secret" not in seen.read_text()

@@ -21,6 +21,7 @@ from fakes.oidc_issuer import NOW, claims_of, private_key, public_jwk, signed
 from llmcp.core.identity import Identity, NotProven
 from llmcp.core.settings import JwtClaimSettings, JwtSettings
 from llmcp.core.subject import Subject
+from llmcp.engine.credentials import presented
 from llmcp.engine.jwt_bearer import MAX_TOKEN, JwtBearer
 from llmcp.engine.jwt_claims import find_claim
 from llmcp.engine.jwt_keys import NO_KEYS, KeySet, read_keys
@@ -482,3 +483,23 @@ def test_a_home_without_an_issuer_loads_no_jwt_library() -> None:
         "assert not {'jwt', 'httpx', 'cryptography'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ), timeout=60)
+
+
+@pytest.mark.parametrize("rest", [".", ".x", "..", ".AAAA.AAAA"])
+def test_a_token_with_parts_too_many_is_refused_and_does_not_pass_for_another_key(rest: str) -> None:
+    """A provider that saw it would have only to cut it."""
+    token = signed(claims_of(ISSUER), kid="k1") + rest
+    verifier = bearer()
+    assert verifier.recognises(token)
+    assert isinstance(verifier.verify(token, NOW), NotProven)
+    claims = presented(((b"authorization", b"Bearer " + token.encode()),)).claims
+    assert [claim.text for claim in claims] == [token.encode()]
+
+
+@pytest.mark.parametrize("gap", [" ", "\t", "=", "  "])
+def test_a_token_with_something_between_its_parts_is_refused_and_does_not_pass_for_another_key(gap: str) -> None:
+    """Where it was copied with a line's end, say."""
+    token = signed(claims_of(ISSUER), kid="k1").replace(".", f".{gap}", 1)
+    verifier = bearer()
+    assert verifier.recognises(token)
+    assert isinstance(verifier.verify(token, NOW), NotProven)

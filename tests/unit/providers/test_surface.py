@@ -278,11 +278,63 @@ def test_an_escaped_slash_inside_a_model_stays() -> None:
     assert resolve("/openai/v1/models/org%2Fmodel", "GET").operation is Operation.MODELS
 
 
+@pytest.mark.parametrize(
+    "place", ["/openai/v1/files/{}", "/openai/{}/v1/files", "/v1/models/{}", "/gemini/v1beta/models/{}:generateContent"]
+)
+@pytest.mark.parametrize("low", ["_", "%5f", "%255F"])
+def test_a_path_with_a_virtual_key_in_it_is_refused(place: str, low: str) -> None:
+    """Nothing can be dropped of a path."""
+    virtual = f"llmcp_{'i' * 11}_{'s' * 41}".replace("_", low)
+    answer = resolve(place.format(virtual), "GET")
+    assert isinstance(answer, Respond)
+    assert answer.status == 400
+    assert virtual.encode() not in answer.body
+
+
+@pytest.mark.parametrize(
+    "target", ["/openai/v1/models/llmcp_mini", "/openai/v1/models/llmcp%5Fsmall_x", "/openai/v1/models/100%25"]
+)
+def test_a_path_that_only_resembles_one_passes(target: str) -> None:
+    """A model may be called after us."""
+    assert isinstance(resolve(target, "GET"), Endpoint)
+
+
+@pytest.mark.parametrize("field", ["$httpHeaders=X-Goog-Api-Key:a", "$httpMethod=GET", "%24httpMethod=DELETE", "$HTTPHEADERS=a"])
+def test_google_is_not_told_of_another_method_or_of_other_headers(field: str) -> None:
+    """Its front ends take both from a query, for web pages."""
+    target = f"/gemini/v1beta/models/m:generateContent?{field}&alt=sse"
+    assert resolve(target).target == "/v1beta/models/m:generateContent?alt=sse"
+    assert "$http" in resolve("/openai/v1/models?$httpMethod=x", "GET").target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/openai/v1/models/ft:gpt-4o:a",
+        "/v1/models/ft:gpt-4o:a",
+        "/gemini/v1beta/tunedModels/a",
+        "/cohere/v1/models/a",
+        "/anthropic/v1/models/a",
+    ],
+)
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "PUT"])
+def test_what_changes_a_model_is_no_listing_of_models(target: str, method: str) -> None:
+    """Lists of models bind it, where listing is free."""
+    found = CatalogSurface(CATALOG, dialect_families(), {}).resolve(RequestHead(method, target, ()))
+    if found is None:
+        return
+    assert isinstance(found, Endpoint)
+    assert found.operation is Operation.OTHER
+    listed = CatalogSurface(CATALOG, dialect_families(), {}).resolve(RequestHead("GET", target, ()))
+    assert listed.operation is Operation.MODELS  # type: ignore[union-attr]
+
+
 def test_a_virtual_key_in_a_query_goes_nowhere() -> None:
     """Whatever the field's name, also percent-encoded."""
     virtual = "llmcp_" + "x" * 8
     assert resolve(f"/openai/v1/models?a=1&token={virtual}", "GET").target == "/v1/models?a=1"
     assert resolve("/openai/v1/models?t=%6clmcp_x", "GET").target == "/v1/models"
+    assert resolve("/openai/v1/models?t=llmcp%25255fx", "GET").target == "/v1/models"
     assert resolve(f"/gemini/v1beta/models?key={virtual}", "GET").credential == virtual
 
 

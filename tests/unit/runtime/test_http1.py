@@ -133,6 +133,9 @@ FIRST_LINES = {
     "a NUL": (b"GET /\0 HTTP/1.1", 400),
     "a method that is no token": (b"GE(T / HTTP/1.1", 400),
     "an unknown method": (b"FETCH / HTTP/1.1", 501),
+    "a method that shows what was sent": (b"TRACE / HTTP/1.1", 501),
+    "a tunnel by a path": (b"CONNECT /v1/x HTTP/1.1", 501),
+    "a method of other servers": (b"PROPFIND / HTTP/1.1", 501),
     "a lower-case method": (b"get / HTTP/1.1", 501),
     "a long target": (b"GET /" + b"a" * 17000 + b" HTTP/1.1", 414),
 }

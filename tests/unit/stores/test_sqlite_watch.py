@@ -61,6 +61,23 @@ def test_a_store_that_takes_the_place_of_another_is_opened_anew(tmp_path: Path) 
     watch.close()
 
 
+def test_another_store_of_the_same_number_is_told_from_the_first(tmp_path: Path) -> None:
+    """A revocation may be one of the changes that only the other has."""
+    path, kept = tmp_path / "llmcp.db", tmp_path / "kept.db"
+    for each in (path, kept):
+        prepare(each)
+        touch(each, 1)
+    watch = ChangeWatch(path)
+    before = watch.seen()
+    assert watch.seen() == before
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    shutil.move(kept, path)
+    assert watch.number() == 1
+    assert watch.seen() != before
+    watch.close()
+
+
 def test_a_store_that_is_gone_is_an_error_until_it_is_back(tmp_path: Path) -> None:
     """With a reason, and without a bare exception of SQLite's."""
     path = tmp_path / "llmcp.db"

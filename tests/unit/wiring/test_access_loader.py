@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,21 @@ def test_what_an_operator_does_is_seen_and_loaded(home: Home) -> None:
     revoke_token(identities(home, SETTINGS), change(), made.token.id)
     assert of.look() != second
     assert ask(of, made.key).error_type == "virtual_key_revoked"
+
+
+def test_a_passphrase_is_stretched_once_for_all_loads(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a quarter of a second, and several on a busy machine: a revocation must act within one."""
+    monkeypatch.setenv("LLMCP_MASTER_KEY", "correct horse " * 3)
+    made, other = new_token(home), new_token(home)
+    running = loader(home)
+    assert isinstance(ask(running, made.key), Caller)
+    stretched = []
+    scrypt = hashlib.scrypt
+    monkeypatch.setattr(hashlib, "scrypt", lambda *args, **more: stretched.append(1) or scrypt(*args, **more))
+    revoke_token(identities(home, SETTINGS), change(), made.token.id)
+    assert isinstance(ask(running, made.key), Rejected)
+    assert isinstance(ask(running, other.key), Caller)
+    assert not stretched
 
 
 def test_a_lost_pepper_is_a_problem_and_no_key_is_good(home: Home) -> None:
