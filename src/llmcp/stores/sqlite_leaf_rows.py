@@ -19,7 +19,7 @@ import msgspec
 from llmcp.core.ledger import PRUNE_ACTION, Damage, Kind, LeafRow
 from llmcp.core.records import MAX_SAFE_INTEGER, NO_BODIES, Bodies, Finding, Rule, WouldBe
 from llmcp.stores.sqlite_facets import COLUMNS, row
-from llmcp.stores.sqlite_persons import PREFIX
+from llmcp.stores.sqlite_persons import looks_like_reference
 from llmcp.stores.sqlite_spans import BLOCK_BITS, SLOT_CHARS
 from llmcp.stores.sqlite_usage_rollup import COUNTED, hour_of
 
@@ -166,7 +166,8 @@ class decision_rows:  # noqa: N801 - called like the function beside it
         return tuple(
             f"facet.{COLUMNS[at]}"
             for at, (ours, theirs) in enumerate(zip(expected, found, strict=True))
-            if ours != theirs and not (at == _USER and ours and not ours.startswith(PREFIX) and str(theirs).startswith(PREFIX))
+            if ours != theirs
+            and not (at == _USER and ours and not looks_like_reference(ours) and looks_like_reference(str(theirs)))
         )
 
     def _read_facet(self, facet: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever stands in the column

@@ -11,6 +11,7 @@ from ledger_stores import Log, decision
 from llmcp.core.records import canonical
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_file import prepare
+from llmcp.stores.sqlite_migrate import migrate_to
 
 INSERT = "INSERT INTO records VALUES (?, ?, ?, 'decision', ?, ?, '', ?, '', '', 'allowed', '', 'openai', ?)"
 
@@ -30,6 +31,19 @@ def test_an_upgraded_log_verifies_is_signed_and_grows_on(tmp_path):
     prepare(log.path)
     assert log.verify()[0] == ()
     log.sign()
+    log.grow(20)
+    damages, reports = log.verify()
+    assert (damages, [report.records for report in reports]) == ((), [0, 320])
+
+
+def test_a_log_that_went_down_and_up_again_verifies(tmp_path):
+    """Its records have references already: their facets have the same."""
+    log = Log(tmp_path / "llmcp.db")
+    log.grow(300)
+    log.sign()
+    migrate_to(log.path, 1, keep=False)
+    migrate_to(log.path, 2, keep=False)
+    assert log.verify()[0] == ()
     log.grow(20)
     damages, reports = log.verify()
     assert (damages, [report.records for report in reports]) == ((), [0, 320])
