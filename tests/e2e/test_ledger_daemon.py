@@ -179,3 +179,27 @@ def test_a_table_that_is_gone_is_named(make_daemon):
     assert found.returncode == 1
     first, *_ = json.loads(found.stdout)["damages"]
     assert (first["kind"], first["message"]) == ("schema-altered", "the table `checkpoints` is gone")
+
+
+def test_a_store_taken_from_under_the_daemon_is_said_and_put_back_nothing_is_lost(make_daemon):
+    """No request is taken that could leave no record; those that waited are in the store that came back."""
+    daemon = make_daemon(settings=SETTINGS)
+    ask(daemon, 2)
+    aside = daemon.home / "aside"
+    aside.mkdir()
+    until(lambda: signed(daemon) == 2)
+    names = [path for path in daemon.home.glob("llmcp.db*") if path.is_file()]
+    for path in names:
+        path.rename(aside / path.name)
+    ask(daemon, 1)
+    until(lambda: any("store" in problem["message"] for problem in daemon.status()["problems"]))
+    body = json.dumps({"model": "gpt-4o-mini", "messages": []}).encode()
+    until(
+        lambda: daemon.call("POST", "/openai/v1/chat/completions", body=body, headers={"authorization": "Bearer x"}).status == 503
+    )
+    for path in names:
+        (aside / path.name).rename(path)
+    until(lambda: not daemon.status()["problems"])
+    ask(daemon, 1)
+    until(lambda: len(json.loads(daemon.cli("audit", "query", "--json").stdout)) >= 4)
+    assert daemon.cli("audit", "verify").returncode == 0
