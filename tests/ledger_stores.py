@@ -103,6 +103,7 @@ class Log:
         for stream in ("control", "decision"):
             with self.ledger.view(stream) as view:
                 reports.append(verify_stream(view, trust, damages))
+        damages.extend(tuple(self.ledger.beside()))
         return damages.found(), reports
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from e2e.daemon import Daemon
 
@@ -43,6 +45,38 @@ def test_bodies_are_kept_sealed_and_read_back_by_who_may(make_daemon: Callable[.
     for path in daemon.home.rglob("*"):
         if path.is_file():
             assert MARKER.encode() not in path.read_bytes(), path
+
+
+def test_an_altered_a_swapped_and_a_missing_body_are_found(make_daemon: Callable[..., Daemon]) -> None:
+    """Each by the number of the record that names it; a pruning that is told of is no damage, and takes bodies along."""
+    daemon = make_daemon(policies={"evidence": POLICY}, settings={"RECORD__ALLOW_FULL": "true"})
+    headers = {"authorization": "Bearer sk-" + "x" * 20, "content-type": "application/json"}
+    for _ in range(4):
+        daemon.call("POST", "/openai/v1/chat/completions", body=chat("gpt-4o-mini"), headers=headers)
+    path = daemon.home / "llmcp.db"
+    daemon.stop()
+    assert daemon.cli("audit", "verify").returncode == 0
+    records = [json.loads(line) for line in daemon.cli("audit", "query", "-o", "jsonl").stdout.splitlines()]
+    refs = [record["bodies"]["request"] for record in records]
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("UPDATE bodies SET sealed = zeroblob(80) WHERE ref = ?", (refs[0],))
+        sql.execute("UPDATE bodies SET sealed = (SELECT sealed FROM bodies WHERE ref = ?) WHERE ref = ?", (refs[3], refs[1]))
+        sql.execute("DELETE FROM bodies WHERE ref = ?", (refs[2],))
+    found = daemon.cli("audit", "verify", "--json", check=False)
+    assert found.returncode == 1
+    damages = json.loads(found.stdout)["damages"]
+    assert [(damage["kind"], damage["place"]) for damage in damages] == [
+        ("body-altered", "decision, records 1 to 2"),
+        ("body-altered", "decision, record 3"),
+    ]
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("DELETE FROM bodies WHERE ref IN (?, ?, ?)", refs[:3])
+    daemon.cli("audit", "prune", "--before", records[3]["time"], "--mode", "bodies", "--yes")
+    assert daemon.cli("audit", "verify").returncode == 0
+    daemon.cli("audit", "prune", "--before", "0s", "--mode", "rows", "--yes")
+    assert daemon.cli("audit", "verify").returncode == 0
+    with closing(sqlite3.connect(path)) as sql:
+        assert sql.execute("SELECT count(*) FROM bodies").fetchone() == (0,)
 
 
 def test_the_setting_acts_without_a_restart(make_daemon: Callable[..., Daemon]) -> None:

@@ -8,6 +8,12 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from llmcp.control.ledger import Notary
+from llmcp.core.signed_note import VerifierKey
+from llmcp.stores.ledger_key import LedgerSigner, verify
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -123,6 +129,29 @@ def test_a_lost_key_is_said_and_an_operator_goes_on_with_another(make_daemon):
     assert (told["ok"], len(told["keys"]), told["streams"][1]["checkpoints"]) == (True, 2, 2)
 
 
+def test_a_key_put_before_the_logs_own_is_not_believed(make_daemon):
+    """Somebody who signs everything again, and puts his key beside the log as if it were an older one, is found."""
+    daemon = make_daemon(settings=SETTINGS, start=False)
+    daemon.home.mkdir(mode=0o700)
+    daemon.cli("org", "create", "acme")
+    daemon.cli("audit", "checkpoint")
+    path = daemon.home / "llmcp.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        (own,) = sql.execute("SELECT value FROM meta WHERE name = 'ledger.vkeys'").fetchone()
+        origin, (size, root) = own.partition("+")[0], sql.execute("SELECT size, root FROM checkpoints").fetchone()
+        forger = LedgerSigner(Ed25519PrivateKey.from_private_bytes(b"7" * 32))
+        key = VerifierKey(origin, forger.public)
+        note = Notary(forger, key, verify).sign("control", size, root)
+        sql.execute("UPDATE checkpoints SET note = ?", (note,))
+        sql.execute("UPDATE meta SET value = ? WHERE name = 'ledger.vkeys'", (f"{key.text}\n{own}",))
+    found = daemon.cli("audit", "verify", "--json", check=False)
+    assert found.returncode == 1
+    damages = {(damage["kind"], damage["place"]) for damage in json.loads(found.stdout)["damages"]}
+    assert damages == {("key-changed", ""), ("checkpoint-key", "control, checkpoint 1")}
+    daemon.cli("org", "create", "other")
+    assert daemon.cli("audit", "checkpoint", check=False).returncode == 1
+
+
 def test_usage_errors_have_their_exit_codes(make_daemon):
     """Wrong modes, streams, anchors and files; nothing is written."""
     daemon = make_daemon(settings=SETTINGS, start=False)
@@ -137,3 +166,40 @@ def test_usage_errors_have_their_exit_codes(make_daemon):
         (("consistency", "1", "2"), 3),
     ]:
         assert (words, daemon.cli("audit", *words, check=False).returncode) == (words, code)
+
+
+def test_a_table_that_is_gone_is_named(make_daemon):
+    """Also where nothing else can be looked at then."""
+    daemon = make_daemon(settings=SETTINGS, start=False)
+    daemon.home.mkdir(mode=0o700)
+    daemon.cli("org", "create", "acme")
+    with closing(sqlite3.connect(daemon.home / "llmcp.db", isolation_level=None)) as sql:
+        sql.execute("DROP TABLE checkpoints")
+    found = daemon.cli("audit", "verify", "--json", check=False)
+    assert found.returncode == 1
+    first, *_ = json.loads(found.stdout)["damages"]
+    assert (first["kind"], first["message"]) == ("schema-altered", "the table `checkpoints` is gone")
+
+
+def test_a_store_taken_from_under_the_daemon_is_said_and_put_back_nothing_is_lost(make_daemon):
+    """No request is taken that could leave no record; those that waited are in the store that came back."""
+    daemon = make_daemon(settings=SETTINGS)
+    ask(daemon, 2)
+    aside = daemon.home / "aside"
+    aside.mkdir()
+    until(lambda: signed(daemon) == 2)
+    names = [path for path in daemon.home.glob("llmcp.db*") if path.is_file()]
+    for path in names:
+        path.rename(aside / path.name)
+    ask(daemon, 1)
+    until(lambda: any("store" in problem["message"] for problem in daemon.status()["problems"]))
+    body = json.dumps({"model": "gpt-4o-mini", "messages": []}).encode()
+    until(
+        lambda: daemon.call("POST", "/openai/v1/chat/completions", body=body, headers={"authorization": "Bearer x"}).status == 503
+    )
+    for path in names:
+        (aside / path.name).rename(path)
+    until(lambda: not daemon.status()["problems"])
+    ask(daemon, 1)
+    until(lambda: len(json.loads(daemon.cli("audit", "query", "--json").stdout)) >= 4)
+    assert daemon.cli("audit", "verify").returncode == 0

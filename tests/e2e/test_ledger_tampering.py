@@ -42,6 +42,12 @@ def _run(*statements: str) -> Callable[[Sql], None]:
     return tamper
 
 
+def _loosened(table: str, column: str) -> tuple[str, ...]:
+    """Return what lets a column be NULL."""
+    edit = f"UPDATE sqlite_schema SET sql = replace(sql, '{column} {{0}} NOT NULL', '{column} {{0}}') WHERE name = '{table}'"  # noqa: S608
+    return ("PRAGMA writable_schema = ON", *(edit.format(kind) for kind in ("BLOB", "INTEGER")), "PRAGMA writable_schema = RESET")
+
+
 def _replace(seq: int, old: str, new: str) -> Callable[[Sql], None]:
     return _run(f"UPDATE records SET record = CAST(replace(CAST(record AS TEXT), '{old}', '{new}') AS BLOB) WHERE seq = {seq}")  # noqa: S608
 
@@ -193,6 +199,7 @@ CASES = [
     Case("a record is pointed at another facet", _facet, Kind.COLUMN_ALTERED, "decision, record 420"),
     Case("a record is pointed at a facet that is not there", _run("UPDATE records SET facet = 99999 WHERE seq = 44"), Kind.COLUMN_ALTERED, "decision, record 44"),
     Case("a facet says something else", _run("UPDATE facets SET org = 'org9' WHERE id = (SELECT facet FROM records WHERE seq = 2)"), Kind.COLUMN_ALTERED, "decision, record 2"),
+    Case("a facet's key is changed", _run("UPDATE facets SET key = x'00' WHERE id = 3"), Kind.COLUMN_ALTERED, "decision"),
     Case("usage is made smaller", _run("UPDATE usage SET cost_microusd = 0 WHERE facet = (SELECT facet FROM records WHERE seq = 3)"), Kind.USAGE_ALTERED, "decision, records 3 to"),
     Case("usage is deleted", _run("DELETE FROM usage WHERE facet = (SELECT facet FROM records WHERE seq = 3)"), Kind.USAGE_ALTERED, "decision, records 3 to"),
     Case("usage is invented", _run("INSERT INTO usage SELECT 999999, facet, 1, 1, 1, 1, 1, 1, 1 FROM usage LIMIT 1"), Kind.USAGE_ALTERED, "decision"),
@@ -205,7 +212,24 @@ CASES = [
     Case("the last tile is made longer", _tile(2, lambda hashes: hashes + b"\7" * 32), Kind.RECORD_MISSING, "decision, record 701"),
     Case("a tile gets half a hash more", _tile(2, lambda hashes: hashes + b"\7" * 16), Kind.TILE_ALTERED, "tile 0/2"),
     Case("a tile is invented", _run("INSERT INTO tiles VALUES ('decision', 2, 0, x'00')"), Kind.TILE_UNEXPECTED, "tile 2/0"),
-    Case("a tile gets a number that is none", _run("INSERT INTO tiles VALUES ('decision', 0, 'zzz', x'00')"), Kind.TILE_UNEXPECTED, "tile 0/0"),
+    Case("a tile gets a number that is none", _run("INSERT INTO tiles VALUES ('decision', 0, 'zzz', x'00')"), Kind.TILE_UNEXPECTED, "tile 0/-1"),
+    Case("a tile gets a number far behind all others", _run("INSERT INTO tiles VALUES ('decision', 0, 1 << 61, x'00')"), Kind.TILE_UNEXPECTED, "tile 0/2305843009213693952"),
+    Case("a tile gets a level that is none", _run("INSERT INTO tiles VALUES ('decision', -3, 0, x'00')"), Kind.TILE_UNEXPECTED, "tile -3/0"),
+    Case("a tile gets a level that no tree has", _run("INSERT INTO tiles VALUES ('decision', 1 << 61, 0, x'00')"), Kind.TILE_UNEXPECTED, "/0"),
+    Case("usage is invented for an hour that no calendar has", _run("UPDATE usage SET hour = hour + (1 << 61) WHERE facet = 3"), Kind.USAGE_ALTERED, "decision"),
+    Case("a record becomes nothing", _run(*_loosened("records", "record"), "UPDATE records SET record = NULL WHERE seq = 9"), Kind.RECORD_ALTERED, "decision, record 9"),
+    Case("the facet of a record becomes nothing", _run(*_loosened("records", "facet"), "UPDATE records SET facet = NULL WHERE seq = 9"), Kind.COLUMN_ALTERED, "decision, record 9"),
+    Case("a tile becomes nothing", _run(*_loosened("tiles", "hashes"), "UPDATE tiles SET hashes = NULL WHERE stream = 'decision' AND level = 0 AND number = 1"), Kind.TILE_ALTERED, "tile 0/1"),
+    Case("a checkpoint's root becomes nothing", _run(*_loosened("checkpoints", "root"), "UPDATE checkpoints SET root = NULL WHERE size = 400"), Kind.CHECKPOINT_ALTERED, "decision, checkpoint 400"),
+    Case("what a checkpoint grew out of becomes nothing", _run(*_loosened("checkpoints", "previous"), "UPDATE checkpoints SET previous = NULL WHERE size = 400"), Kind.CHECKPOINT_CHAIN, "decision, checkpoint 400"),
+    Case("queries by time are led past a record", _run("UPDATE record_spans SET last = first WHERE slot = '2026-01-01T00:2'"), Kind.COLUMN_ALTERED, "decision, records 201 to 299"),
+    Case("another name is put under a reference", _run("UPDATE persons SET value = 'mallory' WHERE value = 'user2' AND org = 'org1'"), Kind.PERSON_ALTERED, ""),
+    Case("the salt of a person is changed", _run("UPDATE persons SET salt = zeroblob(32) WHERE value = 'user2' AND org = 'org1'"), Kind.PERSON_ALTERED, ""),
+    Case("a trigger swallows records", _run("CREATE TRIGGER gone BEFORE INSERT ON records BEGIN SELECT RAISE(IGNORE); END"), Kind.SCHEMA_ALTERED, ""),
+    Case("a view stands in the place of a table", _run("ALTER TABLE records RENAME TO kept", "CREATE VIEW records AS SELECT * FROM kept"), Kind.SCHEMA_ALTERED, ""),
+    Case("an index leaves records out", _run("DROP INDEX idx_records_time", "CREATE INDEX idx_records_time ON records (time) WHERE seq <> 7"), Kind.SCHEMA_ALTERED, ""),
+    Case("a unique index is gone", _run("DROP INDEX idx_persons_value"), Kind.SCHEMA_ALTERED, ""),
+    Case("the number of changes is gone", _run("DELETE FROM meta WHERE name = 'change'"), Kind.SCHEMA_ALTERED, ""),
     Case("a checkpoint's size becomes a word", _run("UPDATE checkpoints SET size = 'all' WHERE size = 650"), Kind.CHECKPOINT_ALTERED, "decision"),
     Case("what a checkpoint grew out of becomes a word", _run("UPDATE checkpoints SET previous = 'x' WHERE size = 650"), Kind.CHECKPOINT_CHAIN, "decision, checkpoint 650"),
     Case("the facet of a record becomes a word", _run("UPDATE records SET facet = 'x' WHERE seq = 7"), Kind.COLUMN_ALTERED, "decision, record 7"),
@@ -244,9 +268,8 @@ def log(tmp_path):
 
 def tampered(log: Log, tamper: Callable[[Sql], object]) -> tuple[Damage, ...]:
     """Return what `audit verify` finds after somebody was at the file."""
-    with closing(sqlite3.connect(log.path)) as sql:
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as sql:
         tamper(sql)
-        sql.commit()
     return log.verify()[0]
 
 

@@ -68,6 +68,16 @@ def test_every_help_is_on_stdout_and_exits_0(home: Path, noun: list[str]) -> Non
     assert not home.exists()
 
 
+@pytest.mark.parametrize(
+    "verb", [("audit", "query", "--user"), ("audit", "show"), ("audit", "erase"), ("token", "list", "--org")]
+)
+def test_an_argument_that_is_no_text_is_a_usage_error(home: Path, verb: tuple[str, ...]) -> None:
+    """Never "a bug": the shell passes on whatever bytes there are."""
+    done = llmcp(home, *verb, "\udcff")
+    assert done.returncode == 2
+    assert "not UTF-8" in done.stderr
+
+
 @pytest.mark.parametrize("name", NOT_BUILT)
 def test_a_verb_of_a_later_version_is_refused_by_name(home: Path, name: str) -> None:
     """Never "no such command": the contract has it, this version does not."""

@@ -125,9 +125,21 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as end:
         # Typer's own ways out: completion was answered, or it noticed the broken pipe first and guarded the stream.
         return _reader_gone() if type(sys.stdout).__name__ == "PacifyFlushWrapper" else int(end.code or 0)
+    except UnicodeEncodeError as error:
+        if all(word.isascii() or _is_text(word) for word in argv):
+            return _bug(error, as_json=as_json)
+        report(
+            UsageError("an argument is not UTF-8", why="some of its bytes are no characters", fix="write it anew"),
+            as_json=as_json,
+        )
+        return UsageError.exit_code
     except Exception as error:  # noqa: BLE001 - boundary: a bug gets its own exit code, and no traceback with values in it
         return _bug(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _is_text(word: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in word)
 
 
 def _reader_gone() -> int:

@@ -34,6 +34,8 @@ def erase(
     count = len(erased.references)
     emit_document({"references": list(erased.references)}, chosen(None, as_json, Output.TEXT), "\n".join(erased.references))
     say(f"erased: {count} {'reference names' if count == 1 else 'references name'} nobody now; this cannot be undone")
-    say("backups and exports made before still hold the name, and so does a token that was made for it (`llmcp token list`)")
+    say(
+        "backups and exports made before still hold the name, and so does a token for it that is still valid (`llmcp token list`)"
+    )
     if not erased.overwritten:
         say("somebody is reading the store: the old bytes leave its write-ahead log when it is next folded")

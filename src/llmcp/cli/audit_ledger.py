@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from llmcp.core.signed_note import CheckpointText
     from llmcp.wiring.ledger import Book
+
+_MOST_BYTES: Final = 64 * 1024 * 1024
 
 Stream = Annotated[str, typer.Option(help="`decision` or `control`.")]
 PublicKey = Annotated[
@@ -44,6 +46,9 @@ def verify(
 ) -> None:
     """Check every record against its leaf, every leaf against the tree, and the tree against checkpoints and anchors.
 
+    Only an anchor shows that records were cut off together with the checkpoints over them, or that an old store was put back; nothing
+    covers records after the last checkpoint yet. Who can write the store and has the signing key can do all that llmcp can.
+
     Writes nothing. Exit 1 when anything is damaged; each damage is named. Example: llmcp audit verify --anchor file:/mnt/worm/llmcp
     """
     from llmcp.wiring import ledger
@@ -53,6 +58,8 @@ def verify(
         _book(), stream=_stream(stream, empty=True), anchors=anchor or (), keys=_keys(public_key), progress=_progress(), note=say
     )
     emit_document(report.document(), form, "\n".join(_words(report.document())))
+    if not report.anchors:
+        say("no anchor was asked: records cut off with their checkpoints, or an old store put back, would not show (`--anchor`)")
     if report.damages:
         say(f"damaged: {counted(report.count, 'finding')}")
         raise typer.Exit(1)
@@ -268,9 +275,11 @@ def _keys(given: list[str] | None) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> str:
-    from llmcp.errors import NotFoundError
+    from llmcp.errors import NotFoundError, UsageError
 
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"`{path}` is too large", why="no key, checkpoint or proof has as much", fix="check the path")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise NotFoundError(f"cannot read `{path}`", why=_reason(error), fix="check the path", code="no-such-file") from error
@@ -294,7 +303,7 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 - whatever the record says
 
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -309,6 +318,7 @@ def _words(document: dict[str, Any]) -> list[str]:
     lines = [
         f"{report['stream']}: {counted(report['records'], 'record')}, {counted(report['checkpoints'], 'checkpoint')}, signed up to {report['signed']}"
         + (f", {report['pruned']} pruned" if report["pruned"] else "")
+        + (f", {unsigned} that no checkpoint covers yet" if (unsigned := report["size"] - report["signed"]) > 0 else "")
         for report in document["streams"]
     ]
     lines += [f"{report['name']}: {counted(report['compared'], 'checkpoint')} compared" for report in document["anchors"]]

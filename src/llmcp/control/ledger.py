@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llmcp.core import merkle, signed_note
 from llmcp.core.ledger import BrokenTreeError, Checkpoint, DamagedLedgerError, InclusionProof
@@ -19,10 +19,12 @@ from llmcp.core.signed_note import CheckpointText, NoteError, VerifierKey
 from llmcp.errors import NegativeResultError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llmcp.core.signed_note import Verify
     from llmcp.ports.ledger import Ledger, LedgerView, Signer
+
+_KEYS_TYPE: Final = "llmcp.dev/ledger/keys/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,25 @@ def _refuted(why: str) -> NegativeResultError:
 def known_keys(text: str) -> tuple[VerifierKey, ...]:
     """Return the keys that are kept beside the log, one a line, newest last. Raises: NoteError."""
     return tuple(signed_note.parse_vkey(line) for line in text.splitlines() if line)
+
+
+def vouch(keys: Sequence[VerifierKey], key: VerifierKey, sign: Callable[[bytes], bytes]) -> str:
+    """Return what makes older keys trusted: a note of the newest one over all of them. A list beside the log could be anybody's."""
+    return signed_note.seal(_vouched(keys), key, sign)
+
+
+def vouched(keys: Sequence[VerifierKey], own: VerifierKey, note: str, verify: Verify) -> bool:
+    """Tell whether `own` is the only one of `keys`, or has signed that these are its predecessors and itself."""
+    if tuple(keys) == (own,):
+        return True
+    try:
+        return tuple(keys[-1:]) == (own,) and signed_note.open_note(note, own, verify) == _vouched(keys)
+    except NoteError:
+        return False
+
+
+def _vouched(keys: Sequence[VerifierKey]) -> str:
+    return "\n".join((_KEYS_TYPE, *(key.text for key in keys), ""))
 
 
 def trusted_keys(kept: str, given: Sequence[str]) -> tuple[VerifierKey, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmcp.core import merkle
 from llmcp.core.ledger import Damage, Kind
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmcp.ports.ledger import LedgerView
+
+_HIGHEST: Final = 8
+"""The level of a tree of 2^64 leaves."""
+
+_REACH: Final = 1000
+"""So many tiles may be missing in a row."""
 
 type Tile = tuple[int, int, int]
 """Level, number, length in bytes."""
@@ -29,6 +35,16 @@ def expected_tiles(size: int, pruned: int) -> Iterator[Tile]:
         count >>= TILE_HEIGHT
 
 
+def plausible_size(view: LedgerView, pruned: int) -> int:
+    """Return the number of leaves. A tile that claims to lie far behind all others does not count: nobody could look at the gap."""
+    if view.size() >> TILE_HEIGHT <= _REACH:
+        return view.size()
+    most = _REACH + (pruned >> TILE_HEIGHT) + 2 * sum(level == 0 for level, *_ in view.tiles())
+    known = ((number, length) for level, number, length in view.tiles() if level == 0 and number < most)
+    number, length = max(known, default=(0, 0))
+    return number * TILE_WIDTH + length // HASH_BYTES
+
+
 def check_shape(view: LedgerView, size: int, pruned: int) -> Iterator[Damage]:
     """Yield tiles that are missing, too short, too long, or not of this tree."""
     found = view.tiles()
@@ -36,7 +52,7 @@ def check_shape(view: LedgerView, size: int, pruned: int) -> Iterator[Damage]:
     for wanted in expected_tiles(size, pruned):
         while have is not None and have[:2] < wanted[:2]:
             # What once was the last tile of its level stays when it is pruned: nothing reads it any more.
-            if (have[1] + 1) << TILE_HEIGHT * (have[0] + 1) > pruned:
+            if min(have[:2]) < 0 or (have[1] + 1) << TILE_HEIGHT * (have[0] + 1) > pruned:
                 yield _damage(Kind.TILE_UNEXPECTED, view, have, "it belongs to no tree of this size")
             have = next(found, None)
         if have is None or have[:2] != wanted[:2]:
@@ -68,5 +84,7 @@ def parent_hash(view: LedgerView, level: int, number: int) -> bytes | None:
 
 def _damage(kind: Kind, view: LedgerView, tile: Tile, words: str) -> Damage:
     level, number, _ = tile
+    if number < 0 or not 0 <= level <= _HIGHEST:
+        return Damage(kind, view.stream, words, tile=f"{level}/{number}")
     width = TILE_WIDTH << TILE_HEIGHT * level
     return Damage(kind, view.stream, words, number * width + 1, (number + 1) * width, tile=f"{level}/{number}")

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from llmcp.control.ledger_chain import Chain, Fits, Trust
-from llmcp.control.ledger_tiles import check_shape, check_upper, parent_hash
+from llmcp.control.ledger_tiles import check_shape, check_upper, parent_hash, plausible_size
 from llmcp.core import merkle
 from llmcp.core.ledger import BrokenTreeError, Damage, DamageList, Kind
 from llmcp.core.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
@@ -31,6 +31,9 @@ _SIDE: Final = {
     "seq": "its own number is another",
     "stream": "it says that it belongs to another stream",
     "facet": "its facet is not there",
+    "place": "queries by time or session do not find it where it should lie",
+    "body.missing": "a body that it names is gone, and no pruning tells of it",
+    "body.altered": "a body that it names does not open under that name",
 }
 
 
@@ -63,10 +66,10 @@ class _Pass:
         self.stream = view.stream
         self.damages = damages
         self.progress = progress
-        self.size = view.size()
         pruned = view.pruned()
         self.pruned = pruned
         self.base = pruned.size if pruned else 0
+        self.size = plausible_size(view, self.base)
         self.chain = Chain(view, trust, tree=self.size, pruned=self.base)
         self.forest: list[tuple[int, bytes]] = []
         self.unsettled: list[int] = []
@@ -168,6 +171,8 @@ class _Pass:
     def _beside(self, row: LeafRow) -> None:
         for name in row.wrong:
             kind = Kind.RECORD_ALTERED if name in {"record", "seq", "stream"} else Kind.COLUMN_ALTERED
+            if name.startswith("body."):
+                kind = Kind.BODY_ALTERED
             self._add(kind, _SIDE.get(name, f"its column `{name}` is not what the record says"), row.seq)
 
     def _reach(self, number: int) -> int:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 STREAMS: Final = ("decision", "control")
 PRUNE_ACTION: Final = "audit.prune"
+_LONGEST_PROOF: Final = 64
+"""A tree of 2^64 leaves needs no more hashes."""
+_TURNS: Final = 12
 PROOF_TYPE: Final = "llmcp.dev/ledger/inclusion-proof/v1"
 
 
@@ -61,6 +64,9 @@ class Kind(StrEnum):
     ANCHOR_CONFLICT = "anchor-conflict"
     ANCHOR_UNREADABLE = "anchor-unreadable"
     KEY_CHANGED = "key-changed"
+    PERSON_ALTERED = "person-altered"
+    BODY_ALTERED = "body-altered"
+    SCHEMA_ALTERED = "schema-altered"
     DISCONNECTED = "records-without-leaves"
 
 
@@ -162,17 +168,20 @@ def read_inclusion_proof(document: object) -> InclusionProof:
     try:
         if not isinstance(document, dict) or document["type"] != PROOF_TYPE:
             raise _no_proof("its type is another")
+        seq = _number(document["seq"])
+        if not isinstance(document["proof"], list) or len(document["proof"]) > _LONGEST_PROOF:
+            raise _no_proof("its hashes are no list of a proof")
         found = InclusionProof(
             leaf=_bytes(document["leaf"]),
             seq=_number(document["index"]) + 1,
             size=_number(document["size"]),
             proof=tuple(_bytes(part) for part in document["proof"]),
-            note=str(document["checkpoint"]),
-            vkey=str(document["vkey"]),
+            note=_plain(document["checkpoint"]),
+            vkey=_plain(document["vkey"]),
         )
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise _no_proof(f"{type(error).__name__} while reading it") from error
-    if found.seq != document["seq"] or any(len(part) != HASH_BYTES for part in found.proof):
+    if found.seq != seq or any(len(part) != HASH_BYTES for part in found.proof):
         raise _no_proof("its parts contradict each other")
     return found
 
@@ -199,8 +208,8 @@ class DamageList:
     def add(self, damage: Damage) -> None:
         """Add one."""
         self.count += 1
-        # Two findings about each record may take turns: look past the other one.
-        for at in range(len(self._kept) - 1, max(-1, len(self._kept) - 4), -1):
+        # Several findings about each record may take turns: look past the others.
+        for at in range(len(self._kept) - 1, max(-1, len(self._kept) - 1 - _TURNS), -1):
             old = self._kept[at]
             if (old.kind, old.stream, old.words) == (damage.kind, damage.stream, damage.words) and _follows(old, damage):
                 self._kept[at] = Damage(old.kind, old.stream, old.words, old.first, damage.last or damage.first)
@@ -232,7 +241,11 @@ def _bytes(text: object) -> bytes:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else _wrong(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else _wrong(value)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else _wrong(value)
 
 
 def _wrong(value: object) -> Any:  # noqa: ANN401 - never returns

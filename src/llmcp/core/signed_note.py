@@ -114,6 +114,8 @@ def open_note(note: str, key: VerifierKey, verify: Verify) -> str:
 
 
 def _split(note: str) -> tuple[str, list[str]]:
+    if any("\ud800" <= c <= "\udfff" for c in note[:_MAX_BYTES]):
+        raise _bad("the note is malformed", "it is not UTF-8")
     text, gap, signatures = note.rpartition("\n\n")
     if not gap or not signatures.endswith("\n") or len(note) > _MAX_BYTES or any(c < " " and c != "\n" for c in note):
         raise _bad("the note is malformed", "expected a text, an empty line and signatures")

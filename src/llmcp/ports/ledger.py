@@ -66,6 +66,9 @@ class Ledger(Protocol):
     def view(self, stream: str) -> AbstractContextManager[LedgerView]:
         """Look at a stream."""
 
+    def beside(self) -> Iterator[Damage]:
+        """Yield what is wrong with the store besides its streams: tables that are not llmcp's, persons under other names."""
+
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint. Raises: ConflictError where another one than `previous` is the last meanwhile."""
 

@@ -3,7 +3,8 @@
 Rules:
 1. A batch is committed whole or not at all; a record whose `id` is already there is not written again.
 2. Readers open connections of their own and never wait for the writer.
-3. What is read names the persons who are still known (`sqlite_persons`); `leaf` returns the bytes that the tree stands on.
+3. A file that was taken away or replaced is noticed before the next batch: nothing is written into one that nobody can see.
+4. What is read names the persons who are still known (`sqlite_persons`); `leaf` returns the bytes that the tree stands on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from llmcp.core.record_filter import RecordPage
 from llmcp.core.records import Stream
 from llmcp.stores.sqlite_append import Appender, last_seq
+from llmcp.stores.sqlite_connection import files_of, gone, replaced
 from llmcp.stores.sqlite_control_query import find_control
 from llmcp.stores.sqlite_erase import erase_person
 from llmcp.stores.sqlite_file import connect, prepare, translated
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from llmcp.core.erasure import Erased
     from llmcp.core.record_filter import RecordFilter
     from llmcp.core.records import DecisionRecord
+    from llmcp.stores.sqlite_connection import Files
 
 
 class SqliteAuditLog:
@@ -40,11 +43,13 @@ class SqliteAuditLog:
         self.path = path
         self._lock = threading.Lock()
         self._writer: Appender | None = None
+        self._files: Files = ()
         prepare(path)
 
     def append(self, records: Sequence[DecisionRecord]) -> int:
         """Give each record its `seq` and commit all of them; return the last. Raises: UnreachableError, with nothing written."""
         with self._lock, translated(self.path):
+            self._check_place()
             try:
                 return self._appender().append(records)
             except sqlite3.IntegrityError:
@@ -115,8 +120,18 @@ class SqliteAuditLog:
 
     def _appender(self) -> Appender:
         if self._writer is None:
+            if not self.path.exists():
+                raise gone(self.path)
             self._writer = Appender(connect(self.path))
+            self._writer.connection.execute("SELECT 1 FROM meta").fetchone()  # the log beside it is there from here on
+            self._files = files_of(self.path)
         return self._writer
+
+    def _check_place(self) -> None:
+        """Raises: UnreachableError where the file, or the log beside it, is not the one that was opened: once, then it is opened anew."""
+        if self._writer is not None and (found := files_of(self.path)) != self._files:
+            self._close_writer()
+            raise gone(self.path) if not found else replaced(self.path)
 
     def _unknown(self, records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
         """Return those whose id is not stored yet, each once: an attempt that seemed to fail may have been committed."""

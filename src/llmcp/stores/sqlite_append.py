@@ -10,10 +10,11 @@ Rules:
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmcp.core.records import Stream, settled
-from llmcp.stores.sqlite_connection import check_version
+from llmcp.core.records import MAX_SAFE_INTEGER, Stream, settled
+from llmcp.stores.sqlite_connection import check_version, corrupt
 from llmcp.stores.sqlite_facets import FacetCache
 from llmcp.stores.sqlite_many import write_rows
 from llmcp.stores.sqlite_person_cache import PersonCache
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _CACHE_KB: Final = 8000
 _LOG_PAGES: Final = 4000
 _LAST: Final = """SELECT max(coalesce((SELECT max(seq) FROM records), 0),
-   coalesce((SELECT size FROM pruned WHERE stream = 'decision'), 0))"""
+   coalesce((SELECT CAST(size AS INTEGER) FROM pruned WHERE stream = 'decision'), 0))"""
 _CHANGE: Final = "(SELECT value FROM meta WHERE name = 'change')"
 
 
@@ -66,6 +67,7 @@ class Appender:
                 # Somebody may have erased a person, or pruned what a facet was for.
                 self._forget()
                 self._change = change
+            self._check_room(last + len(records))
             if records:
                 self._write(records, last + 1)
             connection.execute("COMMIT")
@@ -75,6 +77,11 @@ class Appender:
                 connection.execute("ROLLBACK")
             raise
         return int(last) + len(records)
+
+    def _check_room(self, last: int) -> None:
+        if last > MAX_SAFE_INTEGER:
+            (*_, path) = self.connection.execute("PRAGMA database_list").fetchone()
+            raise corrupt(Path(path), "somebody gave a record a number that no record can follow")
 
     def _forget(self) -> None:
         self._persons.forget()

@@ -63,7 +63,9 @@ def backup(path: Path, target: Path, *, replace: bool = False, progress: Progres
     try:
         need_room(target.parent, size(path))
         check_header(path)
-        os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        # What an earlier attempt left goes; a link that somebody put there is not followed.
+        partial.unlink(missing_ok=True)
+        os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600))
         partial.chmod(0o600)
         with translated(path):
             counts = _copy(path, partial, progress)

@@ -70,6 +70,14 @@ class SqliteBodies:
             found = connection.execute("SELECT sealed FROM bodies WHERE ref = ?", (ref,)).fetchone()
         return self._open(ref, found[0]) if found else None
 
+    def opens(self, ref: str, sealed: bytes) -> bool:
+        """Tell whether what is sealed is the body of that name. Raises: what fetching the key raises."""
+        try:
+            self._open(ref, sealed)
+        except ConflictError:
+            return False
+        return True
+
     def _seal(self, body: Body) -> tuple[str, bytes]:
         salt = os.urandom(_SALT_BYTES)
         ref = _name(salt, body.data)

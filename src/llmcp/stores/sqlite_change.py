@@ -9,12 +9,14 @@ Rules:
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from llmcp.core.control_records import canonical
-from llmcp.stores.sqlite_connection import check_version
+from llmcp.core.records import MAX_SAFE_INTEGER
+from llmcp.stores.sqlite_connection import check_version, corrupt
 from llmcp.stores.sqlite_file import connect, translated
 from llmcp.stores.sqlite_persons import conceal_control
 from llmcp.stores.sqlite_tree import append_leaves
@@ -22,7 +24,6 @@ from llmcp.stores.sqlite_tree import append_leaves
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
 
     from llmcp.core.control_records import ControlRecord
 
@@ -35,6 +36,7 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
     """
     with translated(path), closing(connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # a token names its user, who may be erased one day
         connection.execute("BEGIN IMMEDIATE")
         try:
             check_version(connection)
@@ -50,6 +52,9 @@ def change(path: Path, record: ControlRecord) -> Iterator[sqlite3.Connection]:
 def append_control(connection: sqlite3.Connection, record: ControlRecord) -> None:
     """Add `record` in the caller's transaction. Persons become references in what is stored; the caller's keeps its words."""
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM control_records").fetchone()
+    if last >= MAX_SAFE_INTEGER:
+        (*_, path) = connection.execute("PRAGMA database_list").fetchone()
+        raise corrupt(Path(path), "somebody gave a control record a number that no record can follow")
     record.seq = int(last) + 1
     kept = structs.replace(record)
     conceal_control(connection, kept)

@@ -71,6 +71,49 @@ def check_version(connection: sqlite3.Connection) -> None:
         )
 
 
+type Files = tuple[tuple[int, int] | None, ...]
+"""Which files a store and its log are: device and inode; None where there is no log. Nothing at all where there is no store."""
+
+
+def files_of(path: Path) -> Files:
+    """Return which files stand under the store's names now."""
+    found: list[tuple[int, int] | None] = []
+    for name in (path, path.with_name(path.name + "-wal")):
+        try:
+            status = name.stat()
+        except FileNotFoundError:
+            if name is path:
+                return ()
+            found.append(None)
+        except OSError as error:
+            raise UnreachableError(
+                f"the store `{path.name}` cannot be looked at", why=error.strerror or "", fix="check its path", code="store-gone"
+            ) from error
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return tuple(found)
+
+
+def gone(path: Path) -> UnreachableError:
+    """Word that somebody took the store away."""
+    return UnreachableError(
+        f"the store `{path.name}` is gone",
+        why="somebody moved or deleted the file while it was in use",
+        fix="put it back, or a backup of it with `llmcp store restore`; llmcp does not begin a new one by itself",
+        code="store-gone",
+    )
+
+
+def replaced(path: Path) -> UnreachableError:
+    """Word that another file stands in the store's place."""
+    return UnreachableError(
+        f"the store `{path.name}`, or the log beside it, is not the file that was opened",
+        why="somebody put another one in its place while it was in use; what was written last may stand in neither",
+        fix="look at both with `llmcp audit verify`; llmcp goes on with the one that is there now",
+        code="store-replaced",
+    )
+
+
 def corrupt(path: Path, why: str) -> UnreachableError:
     """Word that a store is damaged."""
     return UnreachableError(

@@ -2,13 +2,14 @@
 
 Rules:
 1. The control record names references only: who was erased stands nowhere afterwards.
-2. Records and tree stay as they are. Backups and exports that were made before keep what they have.
+2. A token that admits nobody any more forgets for whom it was. One that still does keeps its user: it would bring the name back.
+3. Records and tree stay as they are. Backups and exports that were made before keep what they have.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmcp.core.erasure import Erased
 from llmcp.errors import NotFoundError
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from llmcp.core.control_records import ControlRecord
 
 
+_TOKENS: Final = """UPDATE tokens SET [user] = '' WHERE [user] = :value AND (:org IS NULL OR org = :org)
+   AND (revoked <> '' OR expires <> '' AND expires <= :now)"""
+
+
 def erase_person(path: Path, org: str | None, value: str, record: ControlRecord) -> Erased:
     """Forget `value` in one org or in all; `record` is given the references as its target.
 
@@ -29,7 +34,8 @@ def erase_person(path: Path, org: str | None, value: str, record: ControlRecord)
     """
     with change(path, record) as connection:
         gone = erase(connection, org, value)
-        if not gone:
+        ended = connection.execute(_TOKENS, {"value": value, "org": org, "now": record.time}).rowcount
+        if not gone and not ended:
             raise NotFoundError(
                 "no record names this person",
                 why="nobody is known by that name" if org is None else f"nobody is known by that name in the org `{org[:64]}`",
@@ -37,7 +43,7 @@ def erase_person(path: Path, org: str | None, value: str, record: ControlRecord)
                 code="no-such-person",
             )
         record.target = " ".join(gone)
-        record.detail = {**record.detail, "references": str(len(gone))}
+        record.detail = {**record.detail, "references": str(len(gone)), "tokens": str(ended)}
     return Erased(tuple(gone), _fold(path))
 
 

@@ -94,7 +94,7 @@ def _short_key(record: DecisionRecord) -> tuple[Any, ...]:
 
 
 def _numbers(connection: sqlite3.Connection, rows: Sequence[tuple[str, ...]]) -> list[int]:
-    keys = [hashlib.sha256(msgspec.json.encode(values)).digest() for values in rows]
+    keys = [key_of(values) for values in rows]
     ids: dict[bytes, int] = dict(
         find_rows(connection, "SELECT key, id FROM facets WHERE key IN (", 1, list(dict.fromkeys(keys)), ")")
     )
@@ -107,6 +107,11 @@ def _numbers(connection: sqlite3.Connection, rows: Sequence[tuple[str, ...]]) ->
             new += (last, key, *values)
     write_rows(connection, "INSERT INTO facets", 2 + len(COLUMNS), new)
     return [ids[key] for key in keys]
+
+
+def key_of(values: Sequence[Any]) -> bytes:
+    """Return the key of a facet that says these."""
+    return hashlib.sha256(msgspec.json.encode(tuple(values))).digest()
 
 
 def _last(connection: sqlite3.Connection) -> int:

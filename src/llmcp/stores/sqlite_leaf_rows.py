@@ -3,7 +3,9 @@
 Rules:
 1. Memory does not grow with the log: sums that do not fit are added up in a temporary table.
 2. Records of schema 1 name persons where their facets have references: such a facet is right.
-3. After pruning, an hour that may have lost records counts at least what is left; a later one exactly that.
+3. A place is right where the writer would look for the record: wider spans than needed are no damage.
+4. A body that a record names is there, unless it was pruned or lost with its table in a migration, and opens under its name.
+5. After pruning, an hour that may have lost records counts at least what is left; a later one exactly that.
 """
 
 from __future__ import annotations
@@ -14,17 +16,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmcp.core.ledger import Damage, Kind, LeafRow
-from llmcp.core.records import MAX_SAFE_INTEGER, Finding, Rule, WouldBe
+from llmcp.core.ledger import PRUNE_ACTION, Damage, Kind, LeafRow
+from llmcp.core.records import MAX_SAFE_INTEGER, NO_BODIES, Bodies, Finding, Rule, WouldBe
 from llmcp.stores.sqlite_facets import COLUMNS, row
-from llmcp.stores.sqlite_persons import PREFIX
+from llmcp.stores.sqlite_persons import looks_like_reference
+from llmcp.stores.sqlite_spans import BLOCK_BITS, SLOT_CHARS
 from llmcp.stores.sqlite_usage_rollup import COUNTED, hour_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from llmcp.core.ledger import Pruned
+
+    type CheckBody = Callable[[str, bytes], bool]
+    """Tells whether what is sealed opens under its name."""
 
 _USER: Final = COLUMNS.index("user")
 _CELLS: Final = 50_000
@@ -37,6 +43,13 @@ _SUM: Final = ", ".join(f"{name} = min({name} + excluded.{name}, {MAX_SAFE_INTEG
 _ADD: Final = (
     f"INSERT INTO sums VALUES ({','.join('?' * (4 + len(COUNTED)))}) ON CONFLICT DO UPDATE SET last = excluded.last, {_SUM}"  # noqa: S608
 )
+_SPAN: Final = "SELECT first, last FROM record_spans WHERE slot = ?"
+_SESSION: Final = "SELECT 1 FROM record_sessions WHERE block = ? AND session = ? AND seq = ?"
+_BODIES_SINCE: Final = f"""SELECT max(coalesce((SELECT max(CASE json_valid(CAST(record AS TEXT)) WHEN 1 THEN
+      json_extract(CAST(record AS TEXT), '$.detail.before') END) FROM control_records WHERE action = '{PRUNE_ACTION}'
+      AND instr(record, CAST('"mode":"bodies"' AS BLOB))), ''),
+   coalesce((SELECT max(time) FROM control_records WHERE action = 'store.migrate'), ''))"""  # noqa: S608 - a constant
+"""From when on a kept body must be there."""
 _FACET: Final = f"SELECT {', '.join(f'[{name}]' for name in COLUMNS)} FROM facets WHERE id = ?"  # noqa: S608 - names of columns
 
 
@@ -70,6 +83,8 @@ class _Said(msgspec.Struct):
     findings: tuple[Finding, ...]
     labels: dict[str, str]
     cost_microusd: int
+    session: str = ""
+    bodies: Bodies = NO_BODIES
 
 
 class _SaidControl(msgspec.Struct):
@@ -84,8 +99,11 @@ class _SaidControl(msgspec.Struct):
 class decision_rows:  # noqa: N801 - called like the function beside it
     """The decision stream: columns, facets and usage."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, check_body: CheckBody | None = None) -> None:
         self._connection = connection
+        self._check_body = check_body
+        self._bodies_since: str | None = None
+        self._slot: tuple[str, Any, Any] = ("", 0, 0)
         self._decode = msgspec.json.Decoder(_Said).decode
         self._facet = lru_cache(_FACETS)(self._read_facet)
         self._cells: dict[tuple[int, int], list[int]] = {}
@@ -94,7 +112,7 @@ class decision_rows:  # noqa: N801 - called like the function beside it
         """Yield the records in the order of their numbers."""
         decode, checked = self._decode, self._wrong
         for seq, record_id, time, facet, data in self._connection.execute(
-            "SELECT seq, id, time, facet, CAST(record AS BLOB) FROM records ORDER BY seq"
+            "SELECT seq, id, time, facet, coalesce(CAST(record AS BLOB), x'') FROM records ORDER BY seq"
         ):
             try:
                 said = decode(data)
@@ -111,6 +129,10 @@ class decision_rows:  # noqa: N801 - called like the function beside it
                     ("stream", said.stream, "decision"),
                 )
                 wrong = (*(name for name, ours, theirs in pairs if ours != theirs), *checked(said, facet))
+            if not self._in_place(said, seq):
+                wrong = (*wrong, "place")
+            if said.bodies != NO_BODIES:
+                wrong = (*wrong, *self._bodies(said))
             self._count(said, seq, facet)
             yield LeafRow(seq, data, wrong)
 
@@ -128,7 +150,7 @@ class decision_rows:  # noqa: N801 - called like the function beside it
         for hour, facet, first, last, *values in self._connection.execute(sql, (_hour(pruned.time) if pruned else -1,)):
             pairs = zip(COUNTED, values[::2], values[1::2], strict=True)
             words = ", ".join(f"{name} {there} for {said}" for name, said, there in pairs if said != there)
-            when = datetime.fromtimestamp(int(hour) * 3600, UTC).isoformat()[:13] if isinstance(hour, int) else str(hour)
+            when = _worded(hour)
             yield Damage(
                 Kind.USAGE_ALTERED, "decision", f"usage of the hour {when}, facet {facet}, is not what its records add up to: {words}",
                 first, last,
@@ -144,15 +166,39 @@ class decision_rows:  # noqa: N801 - called like the function beside it
         return tuple(
             f"facet.{COLUMNS[at]}"
             for at, (ours, theirs) in enumerate(zip(expected, found, strict=True))
-            if ours != theirs and not (at == _USER and ours and not ours.startswith(PREFIX) and str(theirs).startswith(PREFIX))
+            if ours != theirs
+            and not (at == _USER and ours and not looks_like_reference(ours) and looks_like_reference(str(theirs)))
         )
 
     def _read_facet(self, facet: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever stands in the column
         found: tuple[str, ...] | None = self._connection.execute(_FACET, (facet,)).fetchone()
         return found
 
+    def _in_place(self, said: _Said, seq: int) -> bool:
+        """Tell whether queries find the record by its time and by its session."""
+        name = said.time[:SLOT_CHARS]
+        if name != self._slot[0]:
+            self._slot = (name, *(self._connection.execute(_SPAN, (name,)).fetchone() or (None, None)))
+        _, first, last = self._slot
+        if not isinstance(first, int) or not isinstance(last, int) or not first <= seq <= last:
+            return False
+        return not said.session or bool(self._connection.execute(_SESSION, (seq >> BLOCK_BITS, said.session, seq)).fetchone())
+
+    def _bodies(self, said: _Said) -> Iterator[str]:
+        if self._bodies_since is None:
+            (self._bodies_since,) = self._connection.execute(_BODIES_SINCE).fetchone()
+        for ref in (said.bodies.request, said.bodies.response):
+            if not ref:
+                continue
+            found = self._connection.execute("SELECT CAST(sealed AS BLOB) FROM bodies WHERE ref = ?", (ref,)).fetchone()
+            if found is None:
+                if said.time >= str(self._bodies_since):
+                    yield "body.missing"
+            elif self._check_body is not None and not self._check_body(ref, found[0] or b""):
+                yield "body.altered"
+
     def _count(self, said: _Said, seq: int, facet: int) -> None:
-        key = (_hour(said.time), facet)
+        key = (_hour(said.time), facet if isinstance(facet, int) else -1)
         cell = self._cells.get(key)
         if cell is None:
             if len(self._cells) >= _CELLS:
@@ -185,7 +231,7 @@ class control_rows:  # noqa: N801 - called like the function beside it
 
     def rows(self) -> Iterator[LeafRow]:
         """Yield the records in the order of their numbers."""
-        sql = "SELECT seq, id, time, org, action, CAST(record AS BLOB) FROM control_records ORDER BY seq"
+        sql = "SELECT seq, id, time, org, action, coalesce(CAST(record AS BLOB), x'') FROM control_records ORDER BY seq"
         for seq, record_id, time, org, action, data in self._connection.execute(sql):
             try:
                 said = self._decode(data)
@@ -201,6 +247,13 @@ class control_rows:  # noqa: N801 - called like the function beside it
     def rollups(self, pruned: Pruned | None) -> Iterator[Damage]:  # noqa: ARG002 - the decision stream's
         """Yield nothing: nothing is summed here."""
         yield from ()
+
+
+def _worded(hour: object) -> str:
+    try:
+        return datetime.fromtimestamp(hour * 3600, UTC).isoformat()[:13] if isinstance(hour, int) else str(hour)
+    except (OverflowError, ValueError, OSError):
+        return str(hour)
 
 
 def _hour(time: str) -> int:

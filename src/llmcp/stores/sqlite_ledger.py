@@ -16,6 +16,7 @@ import msgspec
 from llmcp.core.control_records import parse
 from llmcp.core.ledger import PRUNE_ACTION, Checkpoint, Pruned, split_hashes
 from llmcp.errors import ConflictError
+from llmcp.stores.sqlite_beside import beside
 from llmcp.stores.sqlite_file import connect, translated
 from llmcp.stores.sqlite_leaf_rows import control_rows, decision_rows
 from llmcp.stores.sqlite_prune import forget_bodies, forget_rows
@@ -28,16 +29,19 @@ if TYPE_CHECKING:
 
     from llmcp.core.control_records import ControlRecord
     from llmcp.core.ledger import Damage, LeafRow
+    from llmcp.stores.sqlite_leaf_rows import CheckBody
 
-_CHECKPOINT: Final = "SELECT stream, CAST(size AS INTEGER), CAST(root AS BLOB), time, note, CAST(previous AS INTEGER), CAST(proof AS BLOB) FROM checkpoints WHERE stream = ?"
+_CHECKPOINT: Final = """SELECT stream, CAST(size AS INTEGER), coalesce(CAST(root AS BLOB), x''), time, note, previous,
+   coalesce(CAST(proof AS BLOB), x'') FROM checkpoints WHERE stream = ?"""
 TABLES: Final = {"decision": "records", "control": "control_records"}
 
 
 class SqliteLedger:
     """A `Ledger` in the file that `prepare` has prepared."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check_body: CheckBody | None = None) -> None:
         self.path = path
+        self._check_body = check_body
 
     @contextmanager
     def view(self, stream: str) -> Iterator[SqliteLedgerView]:
@@ -45,7 +49,14 @@ class SqliteLedger:
         with translated(self.path), closing(connect(self.path, read_only=True)) as connection:
             connection.text_factory = _replaced
             connection.execute("BEGIN")
-            yield SqliteLedgerView(connection, stream)
+            yield SqliteLedgerView(connection, stream, self._check_body)
+
+    def beside(self) -> Iterator[Damage]:
+        """Yield what is wrong with the store besides its streams."""
+        with translated(self.path), closing(connect(self.path, read_only=True)) as connection:
+            connection.text_factory = _replaced
+            connection.execute("BEGIN")
+            yield from beside(connection)
 
     def standing(self) -> dict[str, tuple[int, str]]:
         """Return the number of leaves of each stream, and why its records get none any more ("" where all is well)."""
@@ -116,11 +127,11 @@ class SqliteLedger:
 class SqliteLedgerView:
     """A `LedgerView` on one connection, inside of its read transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, stream: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, stream: str, check_body: CheckBody | None = None) -> None:
         self.stream = stream
         self._connection = connection
         self._reader = TileReader(connection, stream)
-        self._rows = (decision_rows if stream == "decision" else control_rows)(connection)
+        self._rows = decision_rows(connection, check_body) if stream == "decision" else control_rows(connection)
 
     def size(self) -> int:
         """Return the number of leaves."""
@@ -140,8 +151,9 @@ class SqliteLedgerView:
 
     def tiles(self) -> Iterator[tuple[int, int, int]]:
         """Yield level, number and length in bytes of every tile, lower levels first."""
-        sql = "SELECT CAST(level AS INTEGER), CAST(number AS INTEGER), length(CAST(hashes AS BLOB)) FROM tiles WHERE stream = ? ORDER BY level, number"
-        yield from self._connection.execute(sql, (self.stream,))
+        sql = "SELECT level, number, length(CAST(hashes AS BLOB)) FROM tiles WHERE stream = ? ORDER BY level, number"
+        for level, number, length in self._connection.execute(sql, (self.stream,)):
+            yield _whole(level), _whole(number), length or 0
 
     def checkpoints(self, after: int = -1) -> Iterator[Checkpoint]:
         """Yield the checkpoints of more than `after` leaves, smallest first."""
@@ -155,7 +167,9 @@ class SqliteLedgerView:
 
     def pruned(self) -> Pruned | None:
         """Return what was taken away, None where nothing was."""
-        sql = "SELECT CAST(size AS INTEGER), CAST(frontier AS BLOB), time FROM pruned WHERE stream = ?"
+        sql = (
+            "SELECT coalesce(CAST(size AS INTEGER), 0), coalesce(CAST(frontier AS BLOB), x''), time FROM pruned WHERE stream = ?"
+        )
         row = self._connection.execute(sql, (self.stream,)).fetchone()
         return Pruned(int(row[0]), bytes(row[1]), str(row[2])) if row else None
 
@@ -203,7 +217,12 @@ class SqliteLedgerView:
 
 def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
     stream, size, root, time, note, previous, proof = row
-    return Checkpoint(stream, int(size), bytes(root), str(time), _text(note), int(previous), split_hashes(bytes(proof)))
+    return Checkpoint(stream, int(size), bytes(root), str(time), _text(note), _whole(previous), split_hashes(bytes(proof)))
+
+
+def _whole(value: object) -> int:
+    """Return a number that stands where one belongs; -1 for anything else that somebody put there."""
+    return value if isinstance(value, int) else -1
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmcp.stores.sqlite_persons import ADDRESS, USER, Person, conceal_all, is_reference
+from llmcp.stores.sqlite_persons import ADDRESS, USER, Person, conceal_all, looks_like_reference
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,32 +25,26 @@ _LOOPBACK: Final = ("127.", "::ffff:127.")
 
 
 class PersonCache:
-    """References of persons that were met before."""
+    """References of persons that were met before. `again`: the records may have gone through this already, so references stay."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, again: bool = False) -> None:
         self._refs: dict[Person, str] = {}
+        self._again = again
 
     def forget(self) -> None:
         """Know nothing any more."""
         self._refs.clear()
 
-    def concealed(
-        self, connection: sqlite3.Connection, records: Sequence[DecisionRecord], *, referring: bool = False
-    ) -> list[DecisionRecord]:
-        """Return the records, those that name a person as copies that do not. In the caller's transaction.
-
-        `referring` records may have references already, which stay; whoever asks now cannot be called like one.
-        """
+    def concealed(self, connection: sqlite3.Connection, records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+        """Return the records, those that name a person as copies that do not. In the caller's transaction."""
         refs = self._refs
         if len(refs) > _MOST:
             refs.clear()
-        if referring:
-            refs.update((one, one[2]) for record in records for one in _persons(record) if is_reference(one[2]))
         found: list[DecisionRecord] = []
         late: list[int] = []
         missing: set[Person] = set()
         for record in records:
-            persons = _persons(record)
+            persons = self._persons(record)
             if not persons:
                 found.append(record)
                 continue
@@ -64,8 +58,12 @@ class PersonCache:
         if missing:
             refs.update(conceal_all(connection, missing))
         for index in late:
-            found[index] = _without(records[index], _persons(records[index]), refs)
+            found[index] = _without(records[index], self._persons(records[index]), refs)
         return found
+
+    def _persons(self, record: DecisionRecord) -> tuple[Person, ...]:
+        persons = _persons(record)
+        return tuple(person for person in persons if not looks_like_reference(person[2])) if self._again else persons
 
 
 def _persons(record: DecisionRecord) -> tuple[Person, ...]:

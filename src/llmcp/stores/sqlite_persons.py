@@ -47,15 +47,10 @@ _READ_AT_ONCE: Final = 256
 _USER: Final = b'"user":"'
 _ADDRESS: Final = b'"facts":{"client_ip":"'
 _ACTOR: Final = b'"actor":"'
-_REFERENCE: Final = re.compile(PREFIX + "[0-9a-f]{32}")
 _REF: Final = re.compile(rb"(?:[a-z]+:)??(" + PREFIX.encode() + rb"[0-9a-f]{32})\"")
+_FORM: Final = re.compile(PREFIX + "[0-9a-f]{32}")
 _FIND: Final = "WITH wanted (org, kind, value) AS ("
 _FIND_TAIL: Final = ") SELECT org, kind, value, ref FROM wanted JOIN persons USING (org, kind, value)"
-
-
-def is_reference(text: str) -> bool:
-    """Tell whether a text has the form of a reference."""
-    return _REFERENCE.fullmatch(text) is not None
 
 
 def conceal(connection: sqlite3.Connection, org: str, kind: str, value: str) -> str:
@@ -93,6 +88,16 @@ def reveal(connection: sqlite3.Connection, refs: Collection[str]) -> dict[str, s
     """Return who the references are; those that were erased (or never were) are missing."""
     wanted = list(refs)
     return dict(find_rows(connection, "SELECT ref, value FROM persons WHERE ref IN (", 1, wanted, ")"))
+
+
+def looks_like_reference(text: str) -> bool:
+    """Tell whether a text has the form of a reference."""
+    return _FORM.fullmatch(text) is not None
+
+
+def is_reference(ref: bytes, value: bytes, salt: bytes) -> bool:
+    """Tell whether `ref` is the reference of `value` under `salt`."""
+    return ref == (PREFIX + hmac.digest(salt, value, hashlib.sha256)[:_REF_BYTES].hex()).encode()
 
 
 def references(connection: sqlite3.Connection, org: str | None, value: str) -> list[str]:

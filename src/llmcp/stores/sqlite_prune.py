@@ -3,15 +3,19 @@
 Rules:
 1. Only a prefix of the decision stream goes; its leaves stay behind as tiles that other leaves need, and as the frontier.
 2. One transaction takes rows and tiles away, says so in `pruned`, and adds the control record that tells it.
-3. Usage, facets and persons stay; where rows and agents' sessions lay does not. The change number grows, so that other writers forget what they remember.
+3. Kept bodies go with the records that name them: nothing else leads to them.
+4. Usage, facets and persons stay; where rows and agents' sessions lay does not. The change number grows, so that other writers forget what they remember.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from llmcp.core.ledger import BrokenTreeError, DamagedLedgerError, Pruned
 from llmcp.core.merkle import HASH_BYTES, TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, frontier, full_root, leaf_hash
+from llmcp.core.records import parse
 from llmcp.stores.sqlite_change import append_control
 from llmcp.stores.sqlite_spans import forget_spans
 from llmcp.stores.sqlite_tree import TileReader, tree_size
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from llmcp.core.control_records import ControlRecord
 
+_NO_BODIES: Final = b'"bodies":{"request":"","response":""}'
 _LEVELS: Final = 8
 _BEFORE: Final = "SELECT coalesce((SELECT time FROM pruned WHERE stream = ?1), '')"
 
@@ -36,13 +41,14 @@ def forget_rows(connection: sqlite3.Connection, stream: str, size: int, record: 
             f"the tree of the stream `{stream}` does not reach record {size}", fix="`llmcp audit verify` says what is damaged"
         )
     reader = TileReader(connection, stream)
-    _check(connection, reader, size)
+    bodies = _check(connection, reader, size)
     joined = b"".join(frontier(size, reader))
     (before,) = connection.execute(_BEFORE, (stream,)).fetchone()
     (newest,) = connection.execute(
         "SELECT max(coalesce(max(time), ''), ?) FROM records WHERE seq <= ?", (before, size)
     ).fetchone()
     gone = connection.execute("DELETE FROM records WHERE seq <= ?", (size,)).rowcount
+    connection.executemany("DELETE FROM bodies WHERE ref = ?", [(ref,) for ref in bodies])
     forget_spans(connection, size)
     connection.execute(
         "INSERT OR REPLACE INTO pruned (stream, size, frontier, time) VALUES (?, ?, ?, ?)", (stream, size, joined, newest)
@@ -55,8 +61,12 @@ def forget_rows(connection: sqlite3.Connection, stream: str, size: int, record: 
     return gone
 
 
-def _check(connection: sqlite3.Connection, reader: TileReader, size: int) -> None:
-    """Refuse to take away records that are not those of their leaves: what is damaged is evidence. Raises: DamagedLedgerError."""
+def _check(connection: sqlite3.Connection, reader: TileReader, size: int) -> list[str]:
+    """Refuse to take away records that are not those of their leaves: what is damaged is evidence. Raises: DamagedLedgerError.
+
+    Return the names of the bodies that these records keep.
+    """
+    bodies: list[str] = []
     (first,) = connection.execute("SELECT coalesce(max(size), 0) + 1 FROM pruned WHERE stream = 'decision'").fetchone()
     expected, tile = first, b""
     for seq, data in connection.execute("SELECT seq, CAST(record AS BLOB) FROM records WHERE seq <= ? ORDER BY seq", (size,)):
@@ -66,8 +76,19 @@ def _check(connection: sqlite3.Connection, reader: TileReader, size: int) -> Non
         if seq != expected or leaf_hash(data) != tile[inside * HASH_BYTES : (inside + 1) * HASH_BYTES]:
             raise _damaged(min(seq, expected))
         expected += 1
+        if _NO_BODIES not in data:
+            bodies += [ref for ref in _names(data) if ref]
     if expected != max(size + 1, first):
         raise _damaged(expected)
+    return bodies
+
+
+def _names(data: bytes) -> tuple[str, str]:
+    try:
+        found = parse(data).bodies
+    except msgspec.DecodeError:
+        return "", ""
+    return found.request, found.response
 
 
 def _tile(reader: TileReader, number: int) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # The bound keeps out what is no number: SQLite sorts texts behind all of them, and a forged row must not stop the writer.
-_LAST: Final = """SELECT number, CAST(hashes AS BLOB) FROM tiles WHERE stream = ? AND level = ? AND number < 9223372036854775807
+_LAST: Final = """SELECT number, coalesce(CAST(hashes AS BLOB), x'') FROM tiles WHERE stream = ? AND level = ? AND number < 9223372036854775807
    ORDER BY number DESC LIMIT 1"""
 _PUT: Final = "INSERT OR REPLACE INTO tiles (stream, level, number, hashes) VALUES (?, ?, ?, ?)"
 
@@ -115,6 +115,6 @@ class TileReader:
 
     def tile(self, level: int, number: int) -> bytes:
         """Return a tile's hashes, joined; nothing where there is none."""
-        sql = "SELECT CAST(hashes AS BLOB) FROM tiles WHERE stream = ? AND level = ? AND number = ?"
+        sql = "SELECT coalesce(CAST(hashes AS BLOB), x'') FROM tiles WHERE stream = ? AND level = ? AND number = ?"
         found = self._connection.execute(sql, (self._stream, level, number)).fetchone()
         return bytes(found[0]) if found else b""

@@ -41,11 +41,11 @@ def upgrade(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
 
 
 def _fill(connection: sqlite3.Connection) -> None:
-    facets, persons = FacetCache(), PersonCache()
+    facets, persons = FacetCache(), PersonCache(again=True)
     rows = connection.execute("SELECT seq, id, time, CAST(record AS BLOB) FROM records_of_1 ORDER BY seq")
     while batch := rows.fetchmany(_AT_ONCE):
         for run in _runs(batch):
-            records = persons.concealed(connection, [_read(*row) for row in run], referring=True)
+            records = persons.concealed(connection, [_read(*row) for row in run])
             write_settled(connection, facets, run[0][0], records, [data for *_, data in run])
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "ledger.origin"
 KEYS = "ledger.vkeys"
+VOUCHED = "ledger.vkeys.vouched"
 BETWEEN_STEPS_S = 0.05
 """SQLite's lock is not fair: between two steps of a pruning the recorder gets its turn."""
 
@@ -100,7 +101,10 @@ def open_notary(ledger: Ledger, secrets: SecretStore, wanted_origin: str = "", *
         if not new_key:
             raise _key_lost("the one in the secret store is not the one that signed before")
         known = (*known, key)
+        ledger.keep(VOUCHED, use_cases.vouch(known, key, signer.sign))
         ledger.keep(KEYS, "\n".join(one.text for one in known))
+    elif not use_cases.vouched(known, key, ledger.value(VOUCHED), verify):
+        known = (key,)
     return Notary(signer, key, verify, known)
 
 
@@ -172,14 +176,22 @@ def verify_all(
 ) -> Verification:
     """Check the streams (or the one), and hold them against the anchors."""
     from llmcp.control.ledger_chain import Trust
-    from llmcp.control.ledger_verify import verify_stream
+    from llmcp.control.ledger_verify import StreamReport, verify_stream
     from llmcp.stores.ledger_key import verify
 
-    damages, reports = DamageList(), []
-    trust = Trust(_trusted(book, keys, damages, note), verify, book.ledger.value(ORIGIN))
-    for name in (stream,) if stream else STREAMS:
-        with book.ledger.view(name) as view:
-            reports.append(verify_stream(view, trust, damages, progress))
+    damages, reports = DamageList(), list[StreamReport]()
+    damages.extend(tuple(book.ledger.beside()))
+    try:
+        trust = Trust(_trusted(book, keys, damages, note), verify, book.ledger.value(ORIGIN))
+        ledger = SqliteLedger(book.ledger.path, _body_check(book, note))
+        for name in (stream,) if stream else STREAMS:
+            with ledger.view(name) as view:
+                reports.append(verify_stream(view, trust, damages, progress))
+    except UnreachableError as error:
+        if not damages.count:
+            raise
+        damages.add(Damage(Kind.SCHEMA_ALTERED, "", f"the rest cannot be looked at: {error.why}"))
+        return Verification(tuple(reports), (), (), damages.found(), damages.count)
     compared = tuple(
         (anchor.name, ledger_anchors.verify_anchor(book.ledger, anchor, trust, damages)) for anchor in book.anchors(anchors)
     )
@@ -187,8 +199,8 @@ def verify_all(
 
 
 def _trusted(book: Book, given: Sequence[str], damages: DamageList, note: Callable[[str], None]) -> tuple[VerifierKey, ...]:
-    """Return the keys to check with: those given, else those beside the log, which must end with the one in the secret store."""
-    from llmcp.stores.ledger_key import load_signer
+    """Return the keys to check with: those given, else those beside the log, if the one in the secret store vouches for them."""
+    from llmcp.stores.ledger_key import load_signer, verify
 
     if given:
         return tuple(signed_note.parse_vkey(text) for text in given)
@@ -209,7 +221,27 @@ def _trusted(book: Book, given: Sequence[str], damages: DamageList, note: Callab
     own = VerifierKey(book.ledger.value(ORIGIN), signer.public)
     if known[-1:] != (own,) and any(_has_checkpoints(book, stream) for stream in STREAMS):
         damages.add(Damage(Kind.KEY_CHANGED, "", "the public key beside the log is not that of the key in the secret store"))
+    if own in known and not use_cases.vouched(known, own, book.ledger.value(VOUCHED), verify):
+        damages.add(Damage(Kind.KEY_CHANGED, "", "beside the log are keys that the one in the secret store does not vouch for"))
+        return (own,)
     return (own,) if own not in known else known
+
+
+def _body_check(book: Book, note: Callable[[str], None]) -> Callable[[str, bytes], bool] | None:
+    """Return what opens kept bodies; None where there are none, or where their key cannot be had."""
+    from llmcp.stores.sqlite_bodies import KEY_NAME, SqliteBodies
+
+    if not book.ledger.count_bodies("~"):
+        return None
+    try:
+        key = book.secrets().get(KEY_NAME)
+    except LlmcpError as error:
+        note(f"kept bodies are not opened: the secret store cannot be asked ({error.what})")
+        return None
+    if key is None:
+        note("kept bodies are not opened: their key is not in the secret store")
+        return None
+    return SqliteBodies(book.ledger.path, lambda: key).opens
 
 
 def _has_checkpoints(book: Book, stream: str) -> bool:
@@ -288,7 +320,7 @@ def check_proof(text: str, keys: Sequence[str]) -> tuple[InclusionProof, Checkpo
 
     try:
         proof = read_inclusion_proof(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             "this file is no inclusion proof", why="it is no JSON", fix="make one with `llmcp audit prove`"
         ) from error

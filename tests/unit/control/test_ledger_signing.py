@@ -250,3 +250,31 @@ def test_a_key_that_cannot_be_had_is_a_problem(log):
     kept = Keeper(log.ledger, away, (), records=1, seconds=1.0, now=lambda: "2026")
     kept.tick(0.0)
     assert kept.state().problems == ("the keychain is locked: nobody is logged in",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seq", None), ("seq", 1.0), ("size", 1 << 80), ("index", True), ("proof", "AAAA"), ("proof", {"a": 1}), ("proof", [""] * 65),
+     ("leaf", 7), ("leaf", "é"), ("checkpoint", 3), ("vkey", ["x"])],
+)  # fmt: skip
+def test_a_proof_with_a_part_of_another_kind_is_refused(log, name, value):
+    """In words, whatever somebody wrote into the file."""
+    document = ledger.prove(log.ledger, "decision", 5, log.notary.key).document() | {name: value}
+    with pytest.raises(UsageError):
+        read_inclusion_proof(document)
+
+
+def test_a_proof_without_one_of_its_parts_is_refused(log):
+    """Each part is needed."""
+    document = ledger.prove(log.ledger, "decision", 5, log.notary.key).document()
+    for name in document:
+        with pytest.raises(UsageError):
+            read_inclusion_proof({key: value for key, value in document.items() if key != name})
+
+
+def test_a_checkpoint_that_is_no_unicode_refutes_a_proof(log):
+    """Half a character is not what anybody signed."""
+    proof = ledger.prove(log.ledger, "decision", 5, log.notary.key)
+    forged = read_inclusion_proof(proof.document() | {"checkpoint": proof.note.replace("example", "\ud800", 1)})
+    with pytest.raises(NegativeResultError):
+        ledger.check_proof(forged, (log.notary.key,), verify)

@@ -12,6 +12,7 @@ from llmcp.core.records import canonical
 from llmcp.stores import sqlite_schema
 from llmcp.stores.sqlite_file import prepare
 from llmcp.stores.sqlite_keeper import SqliteKeeper
+from llmcp.stores.sqlite_migrate import migrate_to
 
 INSERT = "INSERT INTO records VALUES (?, ?, ?, 'decision', ?, ?, '', ?, '', '', 'allowed', '', 'openai', ?)"
 
@@ -49,3 +50,16 @@ def test_a_log_that_went_down_and_up_again_still_verifies_and_keeps_its_referenc
     with closing(sqlite3.connect(log.path)) as sql:
         assert sql.execute("SELECT user FROM facets WHERE user <> '' ORDER BY user").fetchall() == before
         assert sql.execute("SELECT count(*) FROM persons").fetchone() == (0,)
+
+
+def test_a_log_that_went_down_and_up_again_verifies(tmp_path):
+    """Its records have references already: their facets have the same."""
+    log = Log(tmp_path / "llmcp.db")
+    log.grow(300)
+    log.sign()
+    migrate_to(log.path, 1, keep=False)
+    migrate_to(log.path, 2, keep=False)
+    assert log.verify()[0] == ()
+    log.grow(20)
+    damages, reports = log.verify()
+    assert (damages, [report.records for report in reports]) == ((), [0, 320])

@@ -81,3 +81,15 @@ def test_a_kill_in_the_middle_of_a_restore_leaves_one_of_the_two_stores_whole(tm
 
 class TestSqliteLifecycle(StoreLifecycleContract):
     """Runs the contract against SQLite."""
+
+
+def test_a_backup_follows_no_link_that_somebody_put_in_its_way(kit: Kit, tmp_path: Path) -> None:
+    """In a directory of everybody's, the name of the unfinished backup can be guessed."""
+    SqliteAuditLog(kit.keeper.path).close()
+    victim, target = tmp_path / "victim", tmp_path / "copy.bak"
+    victim.write_text("precious")
+    (tmp_path / ".copy.bak.partial").symlink_to(victim)
+    kit.keeper.backup(target)
+    assert victim.read_text() == "precious"
+    assert target.is_file()
+    assert not target.is_symlink()

@@ -93,7 +93,7 @@ def test_an_erasure_leaves_a_record_that_names_references_only(log: SqliteAuditL
         (shown,) = revealed_control(connection, [data])
     kept = msgspec.json.decode(data)
     assert kept["target"] == " ".join(erased.references)
-    assert kept["detail"] == {"references": "2"}
+    assert kept["detail"] == {"references": "2", "tokens": "0"}
     assert b"ada" not in data
     assert re.fullmatch("local:person:[0-9a-f]{32}", kept["actor"])
     assert msgspec.json.decode(shown) == {**kept, "actor": "local:root"}
@@ -177,3 +177,36 @@ def test_every_other_address_may_be_somebody(log: SqliteAuditLog, address: str) 
     """Private networks too: there a person has an address for years."""
     log.append([record(facts=Facts(client_ip=address))])
     assert parse(log.leaf(1) or b"").facts.client_ip.startswith("person:")
+
+
+def test_tokens_that_ended_forget_for_whom_they_were(log: SqliteAuditLog) -> None:
+    """A valid one does not; neither does another org's when one org is asked."""
+    log.append([record(org="acme", user="ada")])
+    tokens = {
+        "valid": ("acme", "", ""), "endless": ("acme", "2999-01-01T00:00:00.000000Z", ""), "expired": ("acme", "2020-01-01", ""),
+        "revoked": ("acme", "", "2021-01-01"), "elsewhere": ("default", "", "2021-01-01"),
+    }  # fmt: skip
+    with closing(sqlite3.connect(log.path)) as connection:
+        connection.execute("INSERT INTO orgs VALUES ('acme', '', 'UTC', 1, '')")
+        for name, (org, expires, revoked) in tokens.items():
+            values = (name, "", b"", org, "", "ada", "[]", "{}", "[]", "[]", "", expires, revoked, "")
+            connection.execute("INSERT INTO tokens VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values)
+        connection.commit()
+        erasure = ControlRecord(action="person.erase", actor="local:op", id="c_e", target="", time="2026-01-01T00:00:00.000000Z")
+        log.erase_person("acme", "ada", erasure)
+        left = [name for (name,) in connection.execute("SELECT id FROM tokens WHERE user = 'ada' ORDER BY id")]
+    assert left == ["elsewhere", "endless", "valid"]
+
+
+def test_no_stray_bytes_of_a_tokens_user_stay_after_its_rows_grew(log: SqliteAuditLog) -> None:
+    """A revocation makes a row longer and moves it: what it leaves behind is overwritten."""
+    marker = "zq-" + "marker" * 3
+    row = ("", b"", "default", "", marker, "[]", "{}", "[]", "[]", "", "", "", "")
+    for number in range(40):
+        with change(log.path, erasing(action="token.create")) as connection:
+            connection.execute("INSERT INTO tokens VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (f"t{number}", *row))
+    for number in range(40):
+        with change(log.path, erasing(action="token.revoke")) as connection:
+            connection.execute("UPDATE tokens SET revoked = '2021-01-01', replaced_by = ? WHERE id = ?", ("x" * 90, f"t{number}"))
+    log.erase_person(None, marker, erasing())
+    assert marker.encode() not in on_disk(log)
