@@ -25,10 +25,10 @@ import msgspec
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, canonical, timestamp
 from llmcp.core.usage import UsageQuery
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_file import connect, prepare
-from llmcp.stores.sqlite_spans import note_spans
-from llmcp.stores.sqlite_usage import SqliteUsage
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.file import connect, prepare
+from llmcp.stores.sqlite.spans import note_spans
+from llmcp.stores.sqlite.usage import SqliteUsage
 
 DAYS = 30
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

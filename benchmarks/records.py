@@ -38,8 +38,8 @@ from llmcp.core.records import (
     WouldBe,
     canonical,
 )
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_file import connect
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.file import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

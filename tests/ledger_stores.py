@@ -18,9 +18,9 @@ from llmcp.core.ledger import Damage, DamageList
 from llmcp.core.records import DecisionRecord, Finding, GenAi, Rule
 from llmcp.core.signed_note import VerifierKey
 from llmcp.stores.ledger_key import LedgerSigner, verify
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_change import change
-from llmcp.stores.sqlite_ledger import SqliteLedger
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.change import change
+from llmcp.stores.sqlite.ledger import SqliteLedger
 
 ORIGIN = "example.com/log"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.audit_log import record
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ import pytest
 from contract.audit_log import record
 from llmcp.core.records import canonical
 from llmcp.errors import UsageError
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 from llmcp.wiring.exporting import output
 
 

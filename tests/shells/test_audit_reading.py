@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from llmcp.core.records import DecisionRecord, Finding, GenAi, Rule
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 BURST = 20_000
 _WRITER = """
 import sys
 from pathlib import Path
 from llmcp.core.records import DecisionRecord
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 path, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for part in range(2):
     log = SqliteAuditLog(path)  # the second time as a daemon that was started again

@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from llmcp.core.settings import CredentialSettings
 from llmcp.errors import NotFoundError, UnreachableError, UsageError
-from llmcp.stores.secret_aws import AwsSecrets
+from llmcp.stores.secrets.aws import AwsSecrets
 
 KEY = "sk-" + "awsmarker" * 4
 REGION = "eu-central-1"
@@ -99,7 +99,7 @@ def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch: pytest.Monk
 def test_the_adapter_loads_boto3_only_when_it_is_asked() -> None:
     """It takes a third of a second."""
     script = (
-        "import sys; from llmcp.core.settings import CredentialSettings; from llmcp.stores.secret_aws import AwsSecrets;"
+        "import sys; from llmcp.core.settings import CredentialSettings; from llmcp.stores.secrets.aws import AwsSecrets;"
         "AwsSecrets(CredentialSettings()); print([m for m in ('boto3', 'botocore') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ import pytest
 
 from e2e.daemon import Daemon
 from fakes.provider_server import ProviderServer
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 FILE = "# mine\nlisten:\n  port: 8900  # the gateway\n"
 

@@ -15,9 +15,9 @@ import pytest
 from contract.audit_log import record
 from e2e.daemon import Daemon
 from fakes.provider_server import ProviderServer
-from llmcp.stores.secret_file import FileSecretStore
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_migrate import migrate_to
+from llmcp.stores.secrets.file import FileSecretStore
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.migrate import migrate_to
 
 
 def doctor(home: Path, *args: str, **environ: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:

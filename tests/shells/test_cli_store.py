@@ -16,8 +16,8 @@ from contract.audit_log import record
 from e2e.daemon import Daemon
 from fakes.provider_server import ProviderServer
 from llmcp.core.record_filter import RecordFilter
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_migrate import migrate_to
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.migrate import migrate_to
 
 CHAT = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).encode()
 MARKER = "sk-" + "m" * 30

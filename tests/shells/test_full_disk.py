@@ -19,8 +19,8 @@ from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import parse
 from llmcp.errors import LlmcpError, UnreachableError
 from llmcp.runtime.recorder import Recorder
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_keeper import SqliteKeeper
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.keeper import SqliteKeeper
 
 CHAT = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).encode()
 KEY = {"authorization": "Bearer sk-" + "x" * 20}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from llmcp.core.records import DecisionRecord
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 _EMPTY = (
     ("org", "list"),

@@ -13,7 +13,7 @@ import pytest
 
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import parse
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 # Writes bursts of records and says a number on stdout once all records up to it are flushed, that is, acknowledged.
 WRITER = """
@@ -21,7 +21,7 @@ import sys, time
 from pathlib import Path
 from llmcp.core.records import DecisionRecord
 from llmcp.runtime.recorder import Recorder
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 log = SqliteAuditLog(Path(sys.argv[1]))
 number = log.last_seq()

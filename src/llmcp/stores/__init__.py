@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmcp.errors import UsageError
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_identities import SqliteIdentities
-from llmcp.stores.sqlite_keeper import SqliteKeeper
-from llmcp.stores.sqlite_usage import SqliteUsage
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.identities import SqliteIdentities
+from llmcp.stores.sqlite.keeper import SqliteKeeper
+from llmcp.stores.sqlite.usage import SqliteUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

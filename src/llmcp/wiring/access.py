@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmcp.core.identity import Identity, NotProven
     from llmcp.core.settings import Settings
     from llmcp.ports.stores import BearerVerifier, ChangeLog, CredentialStore, IdentityStore, SecretStore
-    from llmcp.stores.secret_choice import ChosenSecretStore
+    from llmcp.stores.secrets.choice import ChosenSecretStore
     from llmcp.wiring.jwt import JwtIssuer
 
 _SOON_S = 15.0
@@ -64,8 +64,8 @@ class AccessLoader:
     """Loads the snapshot, one call at a time."""
 
     def __init__(self, home: Home, settings: Callable[[], Settings], verifier: BearerVerifier) -> None:
-        from llmcp.stores.sqlite_credentials import SqliteCredentials
-        from llmcp.stores.sqlite_watch import ChangeWatch
+        from llmcp.stores.sqlite.credentials import SqliteCredentials
+        from llmcp.stores.sqlite.watch import ChangeWatch
         from llmcp.wiring.credentials import store_path
         from llmcp.wiring.identities import identities
 

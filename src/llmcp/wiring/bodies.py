@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def keeper_of_bodies(home: Home, settings: Settings) -> BodyStore:
     """Return where the daemon keeps bodies."""
-    from llmcp.stores.sqlite_bodies import KEY_BYTES, KEY_NAME, SqliteBodies
+    from llmcp.stores.sqlite.bodies import KEY_BYTES, KEY_NAME, SqliteBodies
     from llmcp.wiring.credentials import open_secrets
 
     secrets = open_secrets(home, settings)
@@ -41,8 +41,8 @@ def keeper_of_bodies(home: Home, settings: Settings) -> BodyStore:
 def kept_bodies(home: Home, settings: Settings, record: dict[str, Any]) -> dict[str, Any]:
     """Return the bodies that a record names, readable, and leave a control record of who looked. Raises: LlmcpError."""
     from llmcp.control.bodies import readable_bodies
-    from llmcp.stores.sqlite_bodies import KEY_NAME, SqliteBodies
-    from llmcp.stores.sqlite_change import change as transaction
+    from llmcp.stores.sqlite.bodies import KEY_NAME, SqliteBodies
+    from llmcp.stores.sqlite.change import change as transaction
     from llmcp.wiring.changes import change
     from llmcp.wiring.credentials import open_secrets
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmcp.core.credentials import CredentialEntry
     from llmcp.core.settings import CredentialSettings, Settings
     from llmcp.providers.catalog import Catalog
-    from llmcp.stores.secret_choice import ChosenSecretStore
+    from llmcp.stores.secrets.choice import ChosenSecretStore
 
 log = logging.getLogger("llmcp.credentials")
 _ID_BYTES = 8
@@ -37,7 +37,7 @@ def open_secrets(home: Home, settings: Settings, notice: Callable[[str], None] |
     `notice` is told what had to be mended (a file with open modes); None: the program log.
     """
     from llmcp.config.environment import master_key
-    from llmcp.stores.secret_choice import ChosenSecretStore
+    from llmcp.stores.secrets.choice import ChosenSecretStore
 
     return ChosenSecretStore(home.config, backend=settings.credentials.backend, given=master_key(), notice=notice or _logged)
 
@@ -48,7 +48,7 @@ def snapshot(home: Home, settings: Settings, store_path: Path, previous: Snapsho
     Raises: UnreachableError where the entries themselves cannot be read.
     """
     from llmcp.control.credential_sources import resolve_all
-    from llmcp.stores.sqlite_credentials import SqliteCredentials
+    from llmcp.stores.sqlite.credentials import SqliteCredentials
 
     entries = SqliteCredentials(store_path).entries()
     kept = previous.credentials if previous is not None else ()
@@ -57,7 +57,7 @@ def snapshot(home: Home, settings: Settings, store_path: Path, previous: Snapsho
 
 def sources(settings: CredentialSettings) -> dict[str, Source]:
     """Return what reads `env:` and `aws:`."""
-    from llmcp.stores.secret_aws import AwsSecrets
+    from llmcp.stores.secrets.aws import AwsSecrets
 
     return {"env": _from_environment, "aws": AwsSecrets(settings)}
 
@@ -77,7 +77,7 @@ def known_keys(home: Home, settings: Settings, notice: Callable[[str], None]) ->
 
 def _keys_in(path: Path, home: Home, settings: Settings, notice: Callable[[str], None]) -> Keys:
     from llmcp.control.credentials import Keys
-    from llmcp.stores.sqlite_credentials import SqliteCredentials
+    from llmcp.stores.sqlite.credentials import SqliteCredentials
     from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     refuse_upgrade_in_use(home, settings)
@@ -133,9 +133,9 @@ def rotate_master(home: Home, settings: Settings, new: str, change: Change, noti
     Raises: NotFoundError where the secrets are not in the file, and what the file raises.
     """
     from llmcp.errors import NotFoundError
-    from llmcp.stores.secret_file import FileSecretStore
-    from llmcp.stores.sqlite_change import change as changed
-    from llmcp.stores.sqlite_file import prepare
+    from llmcp.stores.secrets.file import FileSecretStore
+    from llmcp.stores.sqlite.change import change as changed
+    from llmcp.stores.sqlite.file import prepare
     from llmcp.wiring.keeping import refuse_upgrade_in_use
 
     kept = open_secrets(home, settings, notice).settled()

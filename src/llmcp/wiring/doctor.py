@@ -191,7 +191,7 @@ class _Patient:
         if not self._store_is_current():
             return [skip("the store is not there, or of another version")]
         from llmcp.control.credential_sources import resolve_all
-        from llmcp.stores.sqlite_credentials import SqliteCredentials
+        from llmcp.stores.sqlite.credentials import SqliteCredentials
         from llmcp.wiring.credentials import sources
 
         entries = [entry for entry in SqliteCredentials(self.keeper.path).entries() if entry.weight > 0]
@@ -220,7 +220,7 @@ class _Patient:
 
         from llmcp.control.ledger import known_keys
         from llmcp.stores.ledger_key import verify
-        from llmcp.stores.sqlite_ledger import SqliteLedger
+        from llmcp.stores.sqlite.ledger import SqliteLedger
         from llmcp.wiring.ledger import KEYS
 
         ledger = SqliteLedger(self.keeper.path)
@@ -243,7 +243,7 @@ class _Patient:
         """Take away the empty log that SQLite leaves where somebody only read: who writes takes it away as the last to close."""
         log = self.keeper.path.with_name(self.keeper.path.name + "-wal")
         if not self._had_log and log.exists() and self._store_is_current():
-            from llmcp.stores.sqlite_file import prepare
+            from llmcp.stores.sqlite.file import prepare
 
             prepare(self.keeper.path)
 

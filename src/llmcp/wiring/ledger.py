@@ -24,7 +24,7 @@ from llmcp.core.records import timestamp
 from llmcp.core.signed_note import CheckpointText, VerifierKey, is_name
 from llmcp.errors import LlmcpError, NotFoundError, UnreachableError, UsageError
 from llmcp.stores.anchors import open_anchor
-from llmcp.stores.sqlite_ledger import SqliteLedger
+from llmcp.stores.sqlite.ledger import SqliteLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -229,7 +229,7 @@ def _trusted(book: Book, given: Sequence[str], damages: DamageList, note: Callab
 
 def _body_check(book: Book, note: Callable[[str], None]) -> Callable[[str, bytes], bool] | None:
     """Return what opens kept bodies; None where there are none, or where their key cannot be had."""
-    from llmcp.stores.sqlite_bodies import KEY_NAME, SqliteBodies
+    from llmcp.stores.sqlite.bodies import KEY_NAME, SqliteBodies
 
     if not book.ledger.count_bodies("~"):
         return None
@@ -261,7 +261,7 @@ class Signed:
 
 def sign_now(book: Book, *, anchors: Iterable[str] = (), new_key: bool = False) -> Signed:
     """Sign what is not signed, and bring it to the anchors. Raises: DamagedLedgerError."""
-    from llmcp.stores.sqlite_change import change as write
+    from llmcp.stores.sqlite.change import change as write
     from llmcp.wiring.changes import change
 
     wanted = book.anchors(anchors)

@@ -16,9 +16,9 @@ from llmcp.core.http import RequestHead, Respond
 from llmcp.core.settings import ListenSettings
 from llmcp.runtime.exchange_port import Later
 from llmcp.runtime.state import DaemonState
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_identities import SqliteIdentities
-from llmcp.stores.sqlite_usage import SqliteUsage
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.identities import SqliteIdentities
+from llmcp.stores.sqlite.usage import SqliteUsage
 from llmcp.telemetry.metrics import Registry
 
 HOST = (b"host", b"127.0.0.1:8902")

@@ -13,9 +13,9 @@ from contract.identity_store import because, token
 from llmcp.admin.reading import READS, Reading, readable
 from llmcp.core.identity import App, Org
 from llmcp.core.records import DecisionRecord, GenAi, Rule
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_identities import SqliteIdentities
-from llmcp.stores.sqlite_usage import SqliteUsage
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.identities import SqliteIdentities
+from llmcp.stores.sqlite.usage import SqliteUsage
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ORGS = ("alpha", "bravo")

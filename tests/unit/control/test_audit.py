@@ -17,7 +17,7 @@ from llmcp.control import audit
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, GenAi, Rule, canonical, timestamp
 from llmcp.errors import NotFoundError, UsageError
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -17,9 +17,9 @@ from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import GenAi, Rule
 from llmcp.errors import UsageError
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_change import change
-from llmcp.stores.sqlite_usage import SqliteUsage
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.change import change
+from llmcp.stores.sqlite.usage import SqliteUsage
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from llmcp.control.credentials import Keys, Wanted, check_wanted, find_key, find
 from llmcp.core.credentials import CredentialEntry, secret_name
 from llmcp.errors import LlmcpError, NotFoundError, UnreachableError, UsageError
 from llmcp.providers.catalog import load_catalog
-from llmcp.stores.sqlite_credentials import SqliteCredentials
-from llmcp.stores.sqlite_file import connect
+from llmcp.stores.sqlite.credentials import SqliteCredentials
+from llmcp.stores.sqlite.file import connect
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 KEY = "sk-" + "a1b2" * 8

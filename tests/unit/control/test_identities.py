@@ -20,7 +20,7 @@ from llmcp.core import virtual_keys
 from llmcp.core.identity import TokenState, state_of
 from llmcp.core.records import timestamp
 from llmcp.errors import ConflictError, NotFoundError, UsageError
-from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite.identities import SqliteIdentities
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PEPPER = b"p" * 32

@@ -16,8 +16,8 @@ from llmcp.control.ledger_anchors import deliver, verify_anchor
 from llmcp.control.ledger_chain import Trust
 from llmcp.core.ledger import DamageList, Kind
 from llmcp.errors import UnreachableError, UsageError
-from llmcp.stores.anchor_git import FILE
 from llmcp.stores.anchors import open_anchor
+from llmcp.stores.anchors.git import FILE
 from llmcp.stores.ledger_key import verify
 
 

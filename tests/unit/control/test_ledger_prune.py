@@ -85,9 +85,9 @@ def test_every_record_can_go_and_the_log_grows_on(tmp_path):
 
 def test_more_than_a_tile_of_tiles_can_go(tmp_path):
     """Past 65,536 leaves whole tiles of level 1 go too."""
-    from llmcp.stores.sqlite_file import connect, prepare
-    from llmcp.stores.sqlite_prune import forget_rows
-    from llmcp.stores.sqlite_tree import TileReader, append_leaves
+    from llmcp.stores.sqlite.file import connect, prepare
+    from llmcp.stores.sqlite.prune import forget_rows
+    from llmcp.stores.sqlite.tree import TileReader, append_leaves
 
     path = tmp_path / "llmcp.db"
     prepare(path)
@@ -145,7 +145,7 @@ def test_records_come_in_between_two_steps(log, monkeypatch):
 
 def test_an_open_writer_goes_on_after_everything_it_knew_was_pruned(tmp_path):
     """A writer that has the store open sees what was pruned: numbers go on."""
-    from llmcp.stores.sqlite import SqliteAuditLog
+    from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
     log = Log(tmp_path / "llmcp.db")
     audit = SqliteAuditLog(log.path)

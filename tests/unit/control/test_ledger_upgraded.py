@@ -9,10 +9,10 @@ from sqlite_utils import Database
 
 from ledger_stores import Log, decision
 from llmcp.core.records import canonical
-from llmcp.stores import sqlite_schema
-from llmcp.stores.sqlite_file import prepare
-from llmcp.stores.sqlite_keeper import SqliteKeeper
-from llmcp.stores.sqlite_migrate import migrate_to
+from llmcp.stores.sqlite import schema as sqlite_schema
+from llmcp.stores.sqlite.file import prepare
+from llmcp.stores.sqlite.keeper import SqliteKeeper
+from llmcp.stores.sqlite.migrate import migrate_to
 
 INSERT = "INSERT INTO records VALUES (?, ?, ?, 'decision', ?, ?, '', ?, '', '', 'allowed', '', 'openai', ?)"
 

@@ -15,8 +15,8 @@ from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import Bodies, DecisionRecord, parse
 from llmcp.errors import UnreachableError
 from llmcp.runtime.recorder import Lost, Recorder
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_bodies import SqliteBodies
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.bodies import SqliteBodies
 
 
 class Switchable(SqliteAuditLog):

@@ -13,7 +13,7 @@ from contract.audit_log import FILTERS, RECORDS
 from llmcp.core import record_cursor
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, parse
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from contract.secret_store import SecretStoreContract
 from llmcp.errors import LlmcpError, NotPermittedError, UnreachableError, UsageError
-from llmcp.stores.secret_envelope import parse, render, sealed
-from llmcp.stores.secret_file import FileSecretStore
-from llmcp.stores.secret_master import GivenKey
+from llmcp.stores.secrets.envelope import parse, render, sealed
+from llmcp.stores.secrets.file import FileSecretStore
+from llmcp.stores.secrets.master import GivenKey
 
 MARKER = "sk-" + "marker" * 5
 PASSPHRASE = "correct horse battery " + "staple"
@@ -216,7 +216,7 @@ def test_writers_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_processes_that_make_the_file_at_once_agree_on_one_key(tmp_path: Path) -> None:
     """The key file too is made under the lock."""
     script = (
-        "import sys; from pathlib import Path; from llmcp.stores.secret_file import FileSecretStore;"
+        "import sys; from pathlib import Path; from llmcp.stores.secrets.file import FileSecretStore;"
         "FileSecretStore(Path(sys.argv[1]), '', print).set(sys.argv[2], b'x')"
     )
     started = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), f"p{number}"]) for number in range(4)]
@@ -276,7 +276,7 @@ def test_a_rotation_killed_by_the_system_leaves_a_readable_store(tmp_path: Path,
     """The same with `kill -9`: no `finally` runs, the lock goes with the process."""
     opened(tmp_path).set("a", b"secret")
     script = (
-        "import os, signal, sys; from pathlib import Path; from llmcp.stores.secret_file import FileSecretStore;"
+        "import os, signal, sys; from pathlib import Path; from llmcp.stores.secrets.file import FileSecretStore;"
         "FileSecretStore(Path(sys.argv[1]), '', print).rotate_master("
         "step=lambda s: os.kill(os.getpid(), signal.SIGKILL) if s == sys.argv[2] else None)"
     )

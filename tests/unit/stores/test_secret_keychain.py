@@ -15,9 +15,9 @@ from contract.secret_store import SecretStoreContract
 from fakes.keychain import BrokenKeychain, MemoryKeychain, SilentKeychain
 from llmcp.errors import UnreachableError
 from llmcp.ports.stores import SecretStore
-from llmcp.stores import secret_keychain
-from llmcp.stores.secret_choice import ChosenSecretStore
-from llmcp.stores.secret_keychain import KeychainSecretStore
+from llmcp.stores.secrets import keychain as secret_keychain
+from llmcp.stores.secrets.choice import ChosenSecretStore
+from llmcp.stores.secrets.keychain import KeychainSecretStore
 
 MARKER = "sk-" + "marker" * 5
 
@@ -114,7 +114,7 @@ def test_a_backend_that_asks_nobody_is_taken_only_by_name() -> None:
     """What `auto` takes is a short list: a third party's backend may ask for a password on the terminal."""
     script = (
         "import keyring; from fakes.keychain import MemoryKeychain; keyring.set_keyring(MemoryKeychain());"
-        "from llmcp.stores.secret_keychain import unusable_because; print(unusable_because())"
+        "from llmcp.stores.secrets.keychain import unusable_because; print(unusable_because())"
     )
     tests = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tests)
@@ -124,7 +124,7 @@ def test_a_backend_that_asks_nobody_is_taken_only_by_name() -> None:
 def test_reading_what_is_not_there_imports_no_backend(tmp_path: Path) -> None:
     """A daemon without stored keys starts without `keyring` and `cryptography`."""
     script = (
-        "import sys; from pathlib import Path; from llmcp.stores.secret_choice import ChosenSecretStore;"
+        "import sys; from pathlib import Path; from llmcp.stores.secrets.choice import ChosenSecretStore;"
         "s = ChosenSecretStore(Path(sys.argv[1]), backend='auto', given='', notice=print);"
         "assert s.get('a') is None and s.names() == () and s.kind == '' and not s.delete('a');"
         "print([m for m in ('keyring', 'cryptography', 'secretstorage') if m in sys.modules])"

@@ -18,10 +18,10 @@ from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter, rule_names
 from llmcp.core.records import DecisionRecord, Facts, Finding, GenAi, Rule, WouldBe, parse
 from llmcp.errors import UnreachableError
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_erase import erase_person
-from llmcp.stores.sqlite_facets import COLUMNS
-from llmcp.stores.sqlite_usage_rollup import COUNTED, hour_of
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.erase import erase_person
+from llmcp.stores.sqlite.facets import COLUMNS
+from llmcp.stores.sqlite.usage_rollup import COUNTED, hour_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +176,7 @@ _APPEND_MANY = """
 import sys
 from pathlib import Path
 from llmcp.core.records import DecisionRecord, GenAi
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 log = SqliteAuditLog(Path(sys.argv[1]))
 for batch in range(30):
     names = [f"{sys.argv[2]}-{batch}-{n}" for n in range(7)]

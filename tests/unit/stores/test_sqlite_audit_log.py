@@ -13,8 +13,8 @@ from contract.audit_log import AuditLogContract, record
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import parse
 from llmcp.errors import ConflictError, LlmcpError, UnreachableError, UsageError
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_schema import SCHEMA_VERSION
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.schema import SCHEMA_VERSION
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from llmcp.core.bodies import Body, Kept
 from llmcp.errors import ConflictError
-from llmcp.stores.sqlite_bodies import SqliteBodies
-from llmcp.stores.sqlite_file import prepare
+from llmcp.stores.sqlite.bodies import SqliteBodies
+from llmcp.stores.sqlite.file import prepare
 
 TIME = "2026-11-21T00:00:00.000000Z"
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from llmcp.core.control_records import ControlRecord
 from llmcp.core.credentials import CredentialEntry, secret_name
 from llmcp.errors import NotFoundError
-from llmcp.stores.sqlite_change import change_number
-from llmcp.stores.sqlite_credentials import SqliteCredentials
-from llmcp.stores.sqlite_file import connect
+from llmcp.stores.sqlite.change import change_number
+from llmcp.stores.sqlite.credentials import SqliteCredentials
+from llmcp.stores.sqlite.file import connect
 
 
 def record(number: int) -> ControlRecord:

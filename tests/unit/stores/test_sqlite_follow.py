@@ -15,8 +15,8 @@ from contract.audit_log import FILTERS, RECORDS, record
 from llmcp.control import audit
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, parse
-from llmcp.stores import sqlite_follow
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite import follow as sqlite_follow
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 
 @pytest.fixture

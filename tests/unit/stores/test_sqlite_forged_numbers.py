@@ -9,8 +9,8 @@ import pytest
 
 from ledger_stores import control, decision, standing
 from llmcp.errors import UnreachableError
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_change import change
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.change import change
 
 
 @pytest.mark.parametrize("size", ["zz", "", b"\xff", 1.5, -7])

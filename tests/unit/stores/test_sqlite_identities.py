@@ -15,8 +15,8 @@ from llmcp.core.credentials import CredentialEntry
 from llmcp.core.identity import Org
 from llmcp.errors import ConflictError, UsageError
 from llmcp.stores import open_identities
-from llmcp.stores.sqlite_credentials import SqliteCredentials
-from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite.credentials import SqliteCredentials
+from llmcp.stores.sqlite.identities import SqliteIdentities
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 
 from contract.audit_log import record
 from contract.store_lifecycle import Kit, StoreLifecycleContract
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_keeper import SqliteKeeper
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.keeper import SqliteKeeper
 
 
 def forge_version(path: Path, version: int) -> None:
@@ -41,7 +41,7 @@ RESTORER = """
 import sys
 from pathlib import Path
 from llmcp.core.control_records import ControlRecord
-from llmcp.stores.sqlite_restore import restore
+from llmcp.stores.sqlite.restore import restore
 path, sources = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
 print("ready", flush=True)
 while True:

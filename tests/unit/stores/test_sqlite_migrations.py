@@ -17,13 +17,14 @@ from sqlite_utils import Database
 from contract.audit_log import record
 from llmcp.core.records import Rule, canonical
 from llmcp.errors import UnreachableError
-from llmcp.stores import sqlite_connection, sqlite_schema
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_check import check_backup
-from llmcp.stores.sqlite_down import DOWN
-from llmcp.stores.sqlite_file import prepare
-from llmcp.stores.sqlite_migrate import migrate_to
-from llmcp.stores.sqlite_schema import SCHEMA_VERSION
+from llmcp.stores.sqlite import connection as sqlite_connection
+from llmcp.stores.sqlite import schema as sqlite_schema
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.check import check_backup
+from llmcp.stores.sqlite.down import DOWN
+from llmcp.stores.sqlite.file import prepare
+from llmcp.stores.sqlite.migrate import migrate_to
+from llmcp.stores.sqlite.schema import SCHEMA_VERSION
 
 
 def _second(db: Database) -> None:
@@ -212,7 +213,7 @@ def test_who_comes_while_another_migrates_waits_or_is_told_that_it_is_busy(
 MIGRATOR = """
 import sys
 from pathlib import Path
-from llmcp.stores.sqlite_migrate import migrate_to, version_of
+from llmcp.stores.sqlite.migrate import migrate_to, version_of
 path = Path(sys.argv[1])
 print("ready", flush=True)
 while True:

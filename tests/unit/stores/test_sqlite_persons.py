@@ -18,11 +18,11 @@ from llmcp.core.control_records import ControlRecord
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import Edit, Facts, GenAi, Rule, WouldBe, canonical, parse
 from llmcp.errors import NotFoundError
-from llmcp.stores import sqlite
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_change import change
-from llmcp.stores.sqlite_file import connect
-from llmcp.stores.sqlite_persons import conceal, reveal, revealed_control
+from llmcp.stores.sqlite import audit_log as sqlite
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.change import change
+from llmcp.stores.sqlite.file import connect
+from llmcp.stores.sqlite.persons import conceal, reveal, revealed_control
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from contract.audit_log import record
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, Finding, GenAi, Rule
-from llmcp.stores import sqlite_seek
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_file import connect
-from llmcp.stores.sqlite_query import find_page
-from llmcp.stores.sqlite_spans import bounds_of, forget_spans
+from llmcp.stores.sqlite import seek as sqlite_seek
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.file import connect
+from llmcp.stores.sqlite.query import find_page
+from llmcp.stores.sqlite.spans import bounds_of, forget_spans
 
 ROWS = 50_000
 RARE = (Rule("deny", "seldom", "enforce", "rare"),)

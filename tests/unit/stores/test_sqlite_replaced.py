@@ -9,7 +9,7 @@ import pytest
 
 from ledger_stores import decision
 from llmcp.errors import UnreachableError
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 
 def files(path: Path) -> list[Path]:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 from llmcp.core import merkle
 from llmcp.core.ledger import BrokenTreeError
-from llmcp.stores.sqlite_schema import TABLES_OF_2
-from llmcp.stores.sqlite_tree import TileReader, append_leaves, damage_of, tree_size
+from llmcp.stores.sqlite.schema import TABLES_OF_2
+from llmcp.stores.sqlite.tree import TileReader, append_leaves, damage_of, tree_size
 
 
 def fresh() -> sqlite3.Connection:

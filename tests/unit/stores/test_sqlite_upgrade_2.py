@@ -14,8 +14,9 @@ from sqlite_utils import Database
 from contract.audit_log import record
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, GenAi, Rule, canonical
-from llmcp.stores import sqlite_schema, sqlite_upgrade_2
-from llmcp.stores.sqlite import SqliteAuditLog
+from llmcp.stores.sqlite import schema as sqlite_schema
+from llmcp.stores.sqlite import upgrade_2 as sqlite_upgrade_2
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +103,7 @@ def test_what_somebody_did_to_an_old_record_stops_no_upgrade(tmp_path: Path, dam
 
 def test_a_first_start_needs_no_library_for_upgrades(tmp_path: Path) -> None:
     """It costs 100 ms and 4 MB."""
-    code = "import sys; from pathlib import Path; from llmcp.stores.sqlite import SqliteAuditLog; SqliteAuditLog(Path(sys.argv[1])); "
+    code = "import sys; from pathlib import Path; from llmcp.stores.sqlite.audit_log import SqliteAuditLog; SqliteAuditLog(Path(sys.argv[1])); "
     code += "print([name for name in sys.modules if 'sqlite_utils' in name or 'upgrade' in name])"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.db")], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

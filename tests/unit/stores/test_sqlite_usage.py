@@ -15,8 +15,8 @@ from contract.audit_log import record
 from llmcp.core.record_filter import RecordFilter
 from llmcp.core.records import DecisionRecord, Finding, GenAi, Rule, parse
 from llmcp.core.usage import DIMENSIONS, MEASURES, UsageQuery
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_usage import SqliteUsage
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.usage import SqliteUsage
 
 NAMES = st.sampled_from(["", "a", "b"])
 MOMENTS = st.builds(

@@ -1,4 +1,4 @@
-"""Rules of `llmcp.stores.sqlite_watch`."""
+"""Rules of `llmcp.stores.sqlite.watch`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from llmcp.core.control_records import ControlRecord
 from llmcp.core.records import DecisionRecord
 from llmcp.errors import UnreachableError
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_change import change, change_number
-from llmcp.stores.sqlite_file import prepare
-from llmcp.stores.sqlite_watch import ChangeWatch
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.change import change, change_number
+from llmcp.stores.sqlite.file import prepare
+from llmcp.stores.sqlite.watch import ChangeWatch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from llmcp.core.records import DecisionRecord
-from llmcp.stores.sqlite import SqliteAuditLog
-from llmcp.stores.sqlite_credentials import SqliteCredentials
-from llmcp.stores.sqlite_file import prepare
-from llmcp.stores.sqlite_identities import SqliteIdentities
+from llmcp.stores.sqlite.audit_log import SqliteAuditLog
+from llmcp.stores.sqlite.credentials import SqliteCredentials
+from llmcp.stores.sqlite.file import prepare
+from llmcp.stores.sqlite.identities import SqliteIdentities
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""Where secrets lie: the OS keychain, an encrypted file, secret managers. `choice` says which."""
