@@ -309,7 +309,7 @@ def test_a_write_that_is_killed_leaves_no_secret_and_no_broken_home(cli: Cli) ->
     """Also not in the log of the database, which a killed process leaves behind."""
     cli.json("key", "set", "openai", "--stdin", stdin=MARKER)
     script = (
-        "import os, signal, sys; from llmcp.stores import sqlite_change as s; from llmcp.cli.app import run;"
+        "import os, signal, sys; from llmcp.stores.sqlite import change as s; from llmcp.cli.app import run;"
         "was = s.append_control;"
         "s.append_control = lambda c, r: (was(c, r), os.kill(os.getpid(), signal.SIGKILL));"
         "run(['key', 'rotate', 'openai', '--stdin'])"
