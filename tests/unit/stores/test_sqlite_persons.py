@@ -86,15 +86,15 @@ def test_an_erased_person_is_a_reference_from_then_on_and_others_keep_their_name
 
 def test_an_erasure_leaves_a_record_that_names_references_only(log: SqliteAuditLog) -> None:
     """In the control stream, with the operator by reference too."""
-    log.append([record(user="ada"), record(facts=Facts(client_ip="ada"))])
-    erased = log.erase_person(None, "ada", erasing())
+    log.append([record(user="Ada L."), record(facts=Facts(client_ip="Ada L."))])
+    erased = log.erase_person(None, "Ada L.", erasing())
     with closing(connect(log.path, read_only=True)) as connection:
         ((data,),) = connection.execute("SELECT record FROM control_records").fetchall()
         (shown,) = revealed_control(connection, [data])
     kept = msgspec.json.decode(data)
     assert kept["target"] == " ".join(erased.references)
     assert kept["detail"] == {"references": "2", "tokens": "0"}
-    assert b"ada" not in data
+    assert b"Ada L." not in data
     assert re.fullmatch("local:person:[0-9a-f]{32}", kept["actor"])
     assert msgspec.json.decode(shown) == {**kept, "actor": "local:root"}
 
