@@ -6,6 +6,7 @@ skipped, loudly; with `CI=true` that is a failure.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -36,9 +37,16 @@ def _missing(why: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
-    """Install the locked packages once."""
+    """Install the locked packages once, whichever worker comes first."""
     if not (shutil.which("node") and shutil.which("npm")):
         _missing("node and npm are not installed")
+    (NODE / ".install.lock").touch()
+    with (NODE / ".install.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _install()
+
+
+def _install() -> None:
     lock = (NODE / "package-lock.json").read_bytes()
     stamp = NODE / "node_modules" / ".installed-lock"
     if stamp.exists() and stamp.read_bytes() == lock:
